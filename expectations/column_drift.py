@@ -9,7 +9,7 @@ from functools import cached_property
 from statistics import median
 from typing import Any
 
-from expectations.column_profiles import INSTANT, TEXT, ColumnProfile, edges_of, find_quantiles
+from expectations.column_profiles import INSTANT, TEXT, TOP_VALUES, ColumnProfile, edges_of, find_quantiles
 from expectations.drift import (
     RARE_Z,
     find_largest_difference,
@@ -153,17 +153,29 @@ def share_nulls(profile: ColumnProfile) -> float:
 
 
 def _list_values(now: ColumnProfile, before: ColumnProfile) -> tuple[Histogram, Histogram]:
-    listed = dict(before.top_values or {})
-    rows = before.rows - before.nulls
-    if not listed or sum(listed.values()) < LISTED_SHARE * rows:
+    if not before.top_values or not _are_nearly_all_listed(before) or _hides_values(now):
         return {}, {}
-    counts = {value: count for value, count in (now.top_values or {}).items() if value in listed}
-    return _add_others(counts, now.rows - now.nulls), _add_others(listed, rows)
+    top = now.top_values
+    # where every row has a value that is listed, one that is not is gone
+    may_have_all = top is not None and now.other_rows > 0
+    values = [value for value in before.top_values if not may_have_all or value in (top or {})]
+    return _count_values(now, values), _count_values(before, values)
 
 
-def _add_others(listed: Mapping[str, int], rows: int) -> dict[Any, int]:
-    others = rows - sum(listed.values())
-    return {**listed, **({OTHERS: others} if others > 0 else {})}
+def _are_nearly_all_listed(profile: ColumnProfile) -> bool:
+    return profile.other_rows <= (1 - LISTED_SHARE) * (profile.rows - profile.nulls)
+
+
+def _hides_values(profile: ColumnProfile) -> bool:
+    """Whether many rows have values of too few listeners to be listed: such a value may be any of those of before."""
+    few = profile.top_values is not None and (profile.distinct_values or 0) <= TOP_VALUES
+    return few and not _are_nearly_all_listed(profile)
+
+
+def _count_values(profile: ColumnProfile, values: Iterable[str]) -> Histogram:
+    counts = {value: count for value in values if (count := (profile.top_values or {}).get(value))}
+    others = profile.rows - profile.nulls - sum(counts.values())
+    return {**counts, **({OTHERS: others} if others > 0 else {})}
 
 
 def _describe_values(comparison: Comparison) -> str:

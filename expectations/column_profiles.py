@@ -54,6 +54,11 @@ class ColumnProfile:
     top_values: Mapping[str, int] | None = None
 
     @property
+    def other_rows(self) -> int:
+        """Rows with a value that is not among the top ones: of too few listeners, or with too few rows."""
+        return self.rows - self.nulls - sum((self.top_values or {}).values())
+
+    @property
     def quantiles(self) -> list[float] | None:
         """At `QUANTILES`; None without values."""
         return find_quantiles(self.bins, QUANTILES) if self.bins else None

@@ -10,7 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from expectations.verdict import Result
-from expectations.wording import format_limits, format_number, format_percent
+from expectations.wording import format_limits, format_number, format_observed, format_percent
 
 if TYPE_CHECKING:
     from great_expectations.expectations.expectation import Expectation
@@ -74,7 +74,8 @@ class Bound:
             low = -math.inf if self.low is None else self.low
             high = math.inf if self.high is None else self.high
             # in this direction: a NaN holds nowhere
-            return self._result(self.severity, low <= value <= high, self._format(value))
+            observed = format_observed(value, self.low, self.high, self._is_percent)
+            return self._result(self.severity, low <= value <= high, observed)
         # A job that counts other things, but not this, is wrong, and its batch must not slip through; one that
         # counts nothing (a compaction has no input rows to reject) is only noted.
         job_measures = [name for name in numbers if name not in PROFILED]
@@ -104,8 +105,12 @@ class Bound:
         about = (self.expectation, self.column or self.measure)
         return Result(*about, severity, success, observed, expected, reason=self.reason, owner=self.owner)
 
+    @property
+    def _is_percent(self) -> bool:
+        return self.is_share or bool(self.share)
+
     def _format(self, value: float) -> str:
-        return format_percent(value) if self.is_share or self.share else format_number(value)
+        return format_percent(value) if self._is_percent else format_number(value)
 
 
 def explain_origin(reason: str, origin: str, default: str = "") -> str:

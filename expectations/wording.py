@@ -54,6 +54,25 @@ def format_limits(low: Any, high: Any, words: Callable[[Any], str] = format_numb
     return words(low) if low == high else f"{words(low)} to {words(high)}"
 
 
+def format_observed(value: Any, low: Any, high: Any, is_share: bool = False) -> str:
+    """A number; one that is beyond a limit has as many digits as tell it from the limit."""
+    words = format_percent if is_share else format_number
+    text, limits = words(value), [limit for limit in (low, high) if limit is not None]
+    if text not in map(words, limits) or not isinstance(value, int | float):
+        return text
+    holds = (low is None or low <= value) and (high is None or value <= high)
+    # 17 digits tell any two doubles apart
+    for digits in () if holds else range(5, 18):
+        longer, *others = (_format_digits(each, digits, is_share) for each in (value, *limits))
+        if longer not in others:
+            return longer
+    return text
+
+
+def _format_digits(value: float, digits: int, is_share: bool) -> str:
+    return f"{100 * value:.{digits}g} %" if is_share else f"{value:,.{digits}g}"
+
+
 def expectation_name(kind: str, kwargs: Mapping[str, Any]) -> str:
     # a suite can hold several conditions on one column: what distinguishes them is part of the name
     return ": ".join([kind, *(str(kwargs[key]) for key in _DISTINGUISHING_ARGUMENTS if key in kwargs)])
@@ -82,7 +101,9 @@ def describe_observed(kind: str, kwargs: Mapping[str, Any], result: Mapping[str,
         return f"{extremes}; {violations}" if extremes else violations
     if kind == "expect_one_value_per_day":
         return f"{format_number(value) if value else 'no'} more values than days"
-    return "no value" if value is None else _formatter(kwargs)(value)
+    if value is None:
+        return "no value"
+    return format_observed(value, kwargs.get("min_value"), kwargs.get("max_value"), "share" in kwargs)
 
 
 def describe_failure(column: str | None, expected: str, observed: str) -> str:

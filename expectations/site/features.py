@@ -249,12 +249,17 @@ def _list_quantiles(shown: Mapping[date, ColumnProfile]) -> dict[str, dict[date,
 def _follow_top(facts: FeatureFacts, values: Sequence[str]) -> dict[str, dict[date, float]]:
     return {
         value: {
-            day: (each.top_values or {}).get(value, 0) / each.rows
-            for day, each in facts.shown.items()
-            if each.rows
+            day: share for day, each in facts.shown.items() if (share := _find_share(each, value)) is not None
         }
         for value in values[:FOLLOWED]
     }
+
+
+def _find_share(profile: ColumnProfile, value: str) -> float | None:
+    """None where the value is not listed, and may yet have rows: so few listeners had it."""
+    rows = (profile.top_values or {}).get(value, 0)
+    is_known = rows or (profile.top_values is not None and not profile.other_rows)
+    return rows / profile.rows if profile.rows and is_known else None
 
 
 def _choose_words(profile: ColumnProfile) -> Words:

@@ -120,5 +120,6 @@ def describe_amount(indicator: Row, name: str) -> str | None:
     # whole bytes of a disk are twelve digits
     if indicator["unit"] == "bytes":
         return f"{number / 2**30:,.1f} GiB"
-    # a bound of 0.35 is neither 0.3 nor 0.4
-    return f"{format_number(round(number, 1 if abs(number) >= 1 else 2))} {indicator['unit']}".strip()
+    # a bound of 0.35 is neither 0.3 nor 0.4, and one of 0.001 is not 0
+    rounded = round(number, 1) if abs(number) >= 1 else float(f"{number:.2g}")
+    return f"{format_number(rounded)} {indicator['unit']}".strip()

@@ -44,7 +44,7 @@ def check_drift(root: Root) -> Iterator[Indicator]:
         verdicts[table] = Verdict((*before.news, *findings), before.changes)
     days = {each.table: each.day for each in histories}
     yield from describe_verdicts(root, days, verdicts)
-    yield from _describe_comparisons(histories, root.drift)
+    yield from describe_comparisons(histories, root.drift)
 
 
 # --- what is read
@@ -155,11 +155,16 @@ def _describe(
     )
 
 
-def _describe_comparisons(histories: Sequence[TableHistory], settings: DriftSettings) -> Iterator[Indicator]:
-    """How many tables were compared at all; and that a reference that was set has no profiles."""
-    compared = [each for each in histories if len({day for day, _ in each.profiles}) > 1]
+def describe_comparisons(histories: Sequence[TableHistory], settings: DriftSettings) -> Iterator[Indicator]:
+    """How many tables were compared at all; and where profiles of the newest day, or of a reference that was set, are
+    missing."""
+    compared = [each for each in histories if each.columns and len({day for day, _ in each.profiles}) > 1]
     what = f"{len(compared)} of {len(histories)} tables have profiles of days to be compared with"
     yield Indicator("drift", "tables", FINE, what, "", len(compared), len(histories), "tables")
+    missing = [each.table for each in histories if each.profiles and not each.columns]
+    if missing:
+        what = f"the newest day has no profile of its rows, and was not compared: {', '.join(missing)}"
+        yield Indicator("drift", "newest day", NOTE, what, "", len(missing), 0, "tables")
     if settings.reference is None or not compared:
         return
     without = [

@@ -7,10 +7,13 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
-from jobs.health.indicators import FINE, WRONG, Indicator
+from jobs.health.indicators import FINE, NOTE, WRONG, Indicator
 from jobs.health.root import Root
 from segue.errors import SegueError
 from segue.small_files import read_file
+
+# Features that are named of those that were not compared; `segue skew` shows why.
+MOST_FEATURES = 3
 
 
 def check_skew(root: Root) -> Iterator[Indicator]:
@@ -20,21 +23,26 @@ def check_skew(root: Root) -> Iterator[Indicator]:
         if name.endswith(".json") and not name.startswith("."):
             text = read_file(root.warehouse.files, root.warehouse.inner(f"{folder}/{name}"))
             try:
-                yield _describe(name.removesuffix(".json"), json.loads(text or ""))
+                yield _describe(root, name.removesuffix(".json"), json.loads(text or ""))
             except (ValueError, KeyError, TypeError):
                 hint = "measure again, or remove it"
                 raise SegueError(f"{folder}/{name} is no record of segue skew", hint) from None
 
 
-def _describe(name: str, record: dict[str, Any]) -> Indicator:
+def _describe(root: Root, name: str, record: dict[str, Any]) -> Indicator:
     features, bound = record["features"], record["bound"]
     beyond = [each["feature"] for each in features if each["beyond_bound"]]
     share = max(each["differing_share"] for each in features)
     when = f"measured {datetime.fromisoformat(record['checked_at']):%Y-%m-%d %H:%M}"
+    # what no release has: every logged row was skipped
+    missing = [each["feature"] for each in features if not each["rows"]]
+    if missing:
+        when += f"; no row was compared of {', '.join(missing[:MOST_FEATURES])}"
     if not beyond:
-        what = f"its {len(features)} features are as released, {when}"
-        return Indicator("skew", name, FINE, what, "", share, bound, "share")
+        count = f"{len(features) - len(missing)} of its" if missing else "its"
+        what = f"{count} {len(features)} features are as released, {when}"
+        return Indicator("skew", name, NOTE if missing else FINE, what, "", share, bound, "share")
     more = f" and {len(beyond) - 1} more" if len(beyond) > 1 else ""
     what = f"{beyond[0]} differs in {share:.2%} of rows{more}, {when}"
-    to_do = f"segue skew --record {name} --logged FILE"
+    to_do = root.command(f"skew --record {name} --logged FILE")
     return Indicator("skew", name, WRONG, what, to_do, share, bound, "share", " ".join(sorted(beyond)))

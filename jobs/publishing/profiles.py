@@ -114,13 +114,19 @@ def _choose(warehouse: Warehouse, rows: Sequence[Row]) -> dict[Key, list[Row]]:
         days = read_state(table).day_states
         for row in _list_published(name, table, days, of_table):
             known, day = chosen[_key_of(row)], days.get(row["ds"])
-            # what is not appended replaces all that the day had before; and once batches have as many rows as the day,
-            # those of older ones were taken out of it
-            if not known or (
-                known[-1]["appends"] and not (day and sum(r["rows"] for r in known) == day.rows)
-            ):
+            if not known or _adds_rows(row, known, day.rows if day else None):
                 known.append(row)
     return chosen
+
+
+def _adds_rows(row: Row, newer: Sequence[Row], rows_of_day: int | None) -> bool:
+    """Whether a row is of rows that the newer ones do not count."""
+    # what is not appended replaces all that the day had before; and once batches have as many rows as the day, those of
+    # older ones were taken out of it
+    if not newer[-1]["appends"] or sum(each["rows"] for each in newer) == rows_of_day:
+        return False
+    # one that was recorded and not committed is tried again
+    return _fingerprint_of(row) not in map(_fingerprint_of, newer)
 
 
 def _list_published(
@@ -128,7 +134,7 @@ def _list_published(
 ) -> Iterator[Row]:
     known: dict[str, bool] = {}
     for row in rows:
-        fingerprint, _, revision = row["batch_id"].rpartition("-")
+        fingerprint, revision = _fingerprint_of(row), row["batch_id"].rpartition("-")[2]
         state = days.get(row["ds"])
         if state and state.fingerprint == fingerprint:
             yield row
@@ -139,6 +145,11 @@ def _list_published(
             known[row["batch_id"]] = version is not None and version >= int(revision)
         if known[row["batch_id"]]:
             yield row
+
+
+def _fingerprint_of(row: Row) -> str:
+    fingerprint: str = row["batch_id"].rpartition("-")[0]
+    return fingerprint
 
 
 def _key_of(row: Row) -> Key:

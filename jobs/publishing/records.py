@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from deltalake import DeltaTable
 
-from expectations.attempts import ABANDONED, FAILED, UNCHANGED
+from expectations.attempts import ABANDONED, FAILED, NOT_AUDITED, UNCHANGED
 from expectations.verdict import KEPT_EXPECTATION, Result
 from jobs.errors import JobError, mask_line
 from jobs.graph import RELEASES
@@ -206,8 +206,10 @@ def find_published_batches(
 
 
 def _find_newest_run(warehouse: Warehouse) -> str | None:
+    """Of those that made batches: maintenance follows the night's run, and wrote rows to other files."""
+    where = ~pc.ends_with(pc.field("expectation"), REWRITE_SUFFIX) & (pc.field("outcome") != ABANDONED)
     # two columns: a year of nights has millions of results
-    rows = RESULTS.read(warehouse, ("run_id", "checked_at"))
+    rows = RESULTS.read(warehouse, ("run_id", "checked_at"), where)
     if not rows.num_rows:
         return None
     newest: str = rows.filter(pc.equal(rows["checked_at"], pc.max(rows["checked_at"])))["run_id"][0].as_py()
@@ -293,7 +295,7 @@ def read_broken(warehouse: Warehouse, attempts: Sequence[str]) -> list[dict[str,
 def read_known_failures(
     warehouse: Warehouse, rows: Sequence[Mapping[str, Any]]
 ) -> set[tuple[str, str, str | None]]:
-    """Table, expectation and column of what the batch before did not hold either, of each table in results of a run."""
+    """Table, expectation and column of what did not hold in the audit before, of each table in results of a run."""
     began = {
         table: min(row["checked_at"] for row in rows if row["table_name"] == table)
         for table in {row["table_name"] for row in rows}
@@ -301,7 +303,8 @@ def read_known_failures(
     before: dict[str, str] = {}
     for each in list_attempts(warehouse) if rows else []:
         table = each["table_name"]
-        if table in began and each["checked_at"] < began[table] and each["outcome"] != UNCHANGED:
+        was_audited = each["outcome"] not in NOT_AUDITED
+        if table in began and each["checked_at"] < began[table] and was_audited:
             before.setdefault(table, each["attempt_id"])
     if not before:
         return set()

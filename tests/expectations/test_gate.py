@@ -20,7 +20,7 @@ from expectations.profile import profile
 from expectations.suite import Bound, Suite
 from expectations.suites import TABLES, suite_for
 from expectations.verdict import Refused
-from expectations.wording import expectation_name
+from expectations.wording import describe_observed, expectation_name
 from features.embeddings.evaluation import compare_hits
 from reference.batches import DAY, NEXT_MIDNIGHT, NOON, batch, spoil
 from reference.frames import frame
@@ -441,6 +441,10 @@ def test_audit_batch_refuses_a_null_in_a_required_column(spark):
     [
         ({"rejected_share": 0.05}, None, "5 %"),
         ({"rejected_share": 0.0501}, "critical", "5.01 %"),
+        # in two digits of a percent it would be the limit
+        ({"rejected_share": 0.05002}, "critical", "5.002 %"),
+        ({"rejected_share": 0.0500000001}, "critical", "5.00000001 %"),
+        ({"rejected_share": 0.04998}, None, "5 %"),
         ({"rejected_share": NAN}, "critical", "nan %"),
         ({"reject_share": 0.5}, "critical", "not measured: the job counted only reject_share"),
         ({}, "info", "not measured: the job counted nothing"),
@@ -452,6 +456,20 @@ def test_bound_check_compares_the_measure_of_the_job(measures, severity, observe
         {"rows": 3, "duplicate_keys": 0, **measures}
     )
     assert (None if result.success else result.severity, result.observed) == (severity, observed)
+
+
+@pytest.mark.parametrize(
+    ("kwargs", "value", "observed"),
+    [
+        ({"min_value": 0.95}, 0.949996, "0.949996"),
+        ({"min_value": 0.95}, 0.95, "0.95"),
+        ({"max_value": 1_234}, 1_234.4, "1,234.4"),
+        ({"max_value": 0.00005, "share": "x"}, 0.00006, "0.006 %"),
+        ({"min_value": 2, "max_value": 9}, 7, "7"),
+    ],
+)
+def test_what_is_observed_beyond_a_limit_does_not_read_as_the_limit(kwargs, value, observed):
+    assert describe_observed("expect_x", kwargs, {"observed_value": value}, 10) == observed
 
 
 def test_audit_batch_notes_a_measure_without_a_bound(spark):

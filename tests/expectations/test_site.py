@@ -18,6 +18,7 @@ from expectations.site.batch import Command
 from expectations.site.cells import map_days
 from expectations.site.facts import RootFacts, TableFacts
 from expectations.site.files import batch_file
+from expectations.site.index import describe_amount
 from expectations.site.news import list_news
 from expectations.site.site import LONGEST_PAGE, Site
 from expectations.site.table import TableTrends
@@ -459,3 +460,12 @@ def test_a_page_that_would_be_too_long_says_what_it_leaves_out():
     assert 100_000 < len(text.encode()) < LONGEST_PAGE
     shown = sum(row[0] in {each["column"] for each in results} for row in Page(text).rows)
     assert 0 < shown < 2000 and f"{2000 - shown:,} more of them are left out here." in Page(text).text
+
+
+def test_amounts_below_one_keep_their_digits():
+    amounts = (0.0009, 0.001, 0.35, 0.666, 0, 12.34, -0.0666, None)
+    found = [describe_amount({"value": each, "unit": "share"}, "value") for each in amounts]
+    assert found == [
+        *("0.0009 share", "0.001 share", "0.35 share", "0.67 share", "0 share", "12.3 share", "-0.067 share"),
+        None,
+    ]

@@ -190,6 +190,18 @@ def test_text_is_shown_by_its_most_frequent_values():
     assert (still.largest, still.psi) == ("", 0)
 
 
+def test_days_on_which_too_few_listeners_had_a_value_say_nothing_of_its_share():
+    hidden = ColumnProfile(TEXT, 90, distinct_values=2, top_values={"free": 60})
+    profiles = {LAST: make_text(free=60, premium=40), DAYS[-2]: hidden, DAYS[-3]: make_text(free=60)}
+    *_, shares = draw_values(make_feature(profiles, column="plan"))
+    rows = {row[0]: row[1:] for row in read_rows(ET.fromstring(shares))}
+    assert [rows[str(day)] for day in DAYS[:-4:-1]] == [
+        ["60 %", "40 %"],
+        ["66.67 %", "\N{EN DASH}"],
+        ["100 %", "0 %"],
+    ]
+
+
 def test_instants_are_hours():
     facts = make_feature({day: make_profile([0, 13, 13, 23], INSTANT) for day in DAYS})
     rows = read_rows(find_figure(draw_values(facts), f"Values on {LAST}"))

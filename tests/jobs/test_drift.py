@@ -13,7 +13,7 @@ from expectations.column_drift import Comparison, Finding, Limits, judge_column,
 from expectations.column_profiles import INSTANT, NUMBER, TEXT, ColumnProfile, bin_of
 from jobs.catalogue.inventory import Inventory
 from jobs.errors import WrongUsage
-from jobs.health.drift import describe_verdicts, list_causes
+from jobs.health.drift import describe_comparisons, describe_verdicts, list_causes
 from jobs.health.drift_settings import (
     DriftSettings,
     list_compared_tables,
@@ -96,6 +96,25 @@ def test_values_of_text_are_compared_where_they_are_nearly_all():
     # a column whose values became too many to be counted
     assert ("drift", "index") in find(ColumnProfile(TEXT, 2_000, distinct_values=1_900), listed)
     assert find(texts(a=800, b=800, new=400), texts(a=900, b=900)) == [("drift", "index")]
+
+
+def test_values_of_too_few_listeners_are_not_gone():
+    before = texts(android=1_200, ios=420)
+    # nineteen of them had ios, which is not listed then
+    hidden = ColumnProfile(TEXT, 1_600, distinct_values=2, top_values={"android": 1_220})
+    none_listed = replace(hidden, top_values={})
+    assert find(hidden, before) == find(none_listed, before) == []
+    # of a day of many small batches, each lists some: the counts are of a part of the rows
+    assert find(replace(hidden, top_values={"android": 900, "ios": 200}), before) == []
+    rest = replace(hidden, top_values={"android": 1_500})
+    assert Comparison(rest, texts(android=1_500, ios=100)).psi == 0
+
+
+def test_a_value_is_gone_where_all_others_are_listed_or_too_few_rows_are_left():
+    before = texts(android=1_200, ios=420)
+    assert find(texts(android=1_620), before) == [("drift", "index")]
+    rest = ColumnProfile(TEXT, 1_620, distinct_values=2, top_values={"android": 1_610})
+    assert find(rest, before) == [("drift", "index")]
 
 
 @pytest.mark.parametrize(
@@ -321,6 +340,16 @@ def test_what_moved_over_weeks_is_a_note(tmp_path):
     root = Root(Inventory(str(tmp_path)))
     (found,) = describe_verdicts(root, {"plays": TODAY}, {"plays": Verdict(changes=(finding("drift"),))})
     assert (found.key, found.status) == ("drift plays", NOTE) and "over weeks" in found.what
+
+
+def test_a_table_whose_newest_day_has_no_profile_was_not_compared():
+    whole = history(d0=NEAR, d7=NEAR)
+    without = replace(history(d1=NEAR, d7=NEAR), table="sessions")
+    found = {each.subject: each for each in describe_comparisons([whole, without], DriftSettings())}
+    assert found["tables"].what == "1 of 2 tables have profiles of days to be compared with"
+    assert (found["newest day"].status, found["newest day"].value) == (NOTE, 1)
+    assert found["newest day"].what.endswith("was not compared: sessions")
+    assert [each.subject for each in describe_comparisons([whole], DriftSettings())] == ["tables"]
 
 
 def test_tiles_and_records_are_not_compared():

@@ -25,11 +25,18 @@ from jobs.health import storage
 from jobs.health.examine import examine
 from jobs.health.freshness import format_age
 from jobs.health.indicators import FINE, KINDS, NOTE, WRONG, sort_urgent_first
-from jobs.health.refusals import find_bad_attempts
+from jobs.health.refusals import check_refusals, find_bad_attempts
 from jobs.health.root import Root, load_promises
 from jobs.health.skew import check_skew
 from jobs.health.storage import check_disk
-from jobs.publishing.records import append_results, list_attempts, read_known_failures, read_results
+from jobs.publishing.record_tables import FILES
+from jobs.publishing.records import (
+    REWRITE_SUFFIX,
+    append_results,
+    list_attempts,
+    read_known_failures,
+    read_results,
+)
 from jobs.publishing.retention import count_removable, vacuum
 from jobs.publishing.warehouse import Warehouse
 from reference.delta_files import rows_of
@@ -133,14 +140,18 @@ def tear(root, table):
     log.write_text(log.read_text()[:50])
 
 
-def record_skew(root, beyond):
-    feature = {
-        "feature": "user_features:x",
-        "differing_share": 0.2 if beyond else 0.0,
-        "beyond_bound": beyond,
-    }
-    content = {"checked_at": "2026-01-10T03:00:00+00:00", "bound": 0.001, "features": [feature]}
-    (root / "quality" / "skew").mkdir()
+def record_skew(root, *shares):
+    features = [
+        {
+            "feature": f"user_features:x{n}",
+            "rows": 0 if share is None else 100,
+            "differing_share": share or 0.0,
+            "beyond_bound": bool(share),
+        }
+        for n, share in enumerate(shares)
+    ]
+    content = {"checked_at": "2026-01-10T03:00:00+00:00", "bound": 0.001, "features": features}
+    (root / "quality" / "skew").mkdir(exist_ok=True)
     (root / "quality" / "skew" / "ranker.json").write_text(json.dumps(content))
 
 
@@ -189,6 +200,34 @@ def test_a_refused_batch_is_over_once_inputs_make_what_is_published(root, outcom
     assert (row["success"], row["severity"]) == (True, "info") and "this very batch" in row["observed"]
 
 
+def record_files(root, source, outcome, hours, run="run-9"):
+    about = {"run_id": run, "table_name": "plays", "file_id": f"{source}{hours}", "source": source}
+    FILES.append(Warehouse(str(root)), [about | {"outcome": outcome, "recorded_at": MORNING + hours * HOUR}])
+
+
+def test_a_source_whose_files_were_refused_is_an_alert_though_a_batch_of_another_passed(root):
+    now = MORNING + 10 * HOUR
+    record(root, "plays", "refused", 1)
+    record_files(root, "radio", "refused", 1)
+    assert wrong(measure(root, now)) == [("refused", "plays")], "one alert of a table will do"
+    record(root, "plays", "passed", 2)
+    record_files(root, "app", "read", 2)
+    (found,) = [each for each in measure(root, now) if each.kind == "refused"]
+    assert (found.subject, found.status) == ("plays", WRONG)
+    assert found.what.endswith("none was read since: radio (refused 2026-01-10 06:00)")
+    assert found.to_do.startswith("segue report --run-id run-9")
+    # nobody waits for good files of a source that is gone
+    month = Root(Inventory(str(root), now=now + 28 * DAY))
+    assert [each.status for each in check_refusals(month)] == [FINE]
+    record_files(root, "radio", "recognised", 3)
+    assert wrong(measure(root, now)) == []
+    record_files(root, "radio", "refused", 4)
+    assert wrong(measure(root, now)) == [("refused", "plays")]
+    # the files were taken away, and a step found nothing to do
+    record(root, "plays", "unchanged", 3)
+    assert wrong(measure(root, now)) == []
+
+
 def test_a_table_that_was_never_refused_gets_no_record_of_being_up_to_date(root):
     job = LaidJob("ingest-tracks", str(root), "run-10", say=lambda text: None)
     before = list_attempts(job.warehouse)
@@ -201,13 +240,23 @@ def test_what_is_known_is_what_the_batch_before_did_not_hold(root):
     record(root, "user_features", "passed", 1, "run-1", replace(warn, column="old"))
     record(root, "user_features", "passed", 2, "run-2", replace(warn, column="before"))
     record(root, "track_features", "passed", 3, "run-2", replace(warn, success=True))
-    record(root, "user_features", "passed", 4, "run-3", replace(warn, column="now"))
     record(root, "track_features", "passed", 5, "run-3", replace(warn, column="now"))
     # what was not audited held nothing
-    record(root, "user_features", "unchanged", 6, "run-2", replace(REASON, success=True))
+    for number, outcome in enumerate(("unchanged", "failed", "abandoned"), 6):
+        record(root, "user_features", outcome, number, "run-2", replace(REASON, column=outcome))
+    record(root, "user_features", "passed", 9, "run-3", replace(warn, column="now"))
     known = read_known_failures(warehouse, read_results(warehouse, "run-3"))
     assert known == {("user_features", "expect_x", "before")}
     assert read_known_failures(warehouse, []) == set()
+
+
+def test_maintenance_is_not_the_newest_run(root):
+    record(root, "tracks", "passed", 1, "run-night")
+    record(
+        root, "tracks", "passed", 2, "run-maintain", replace(REASON, expectation="expect_x" + REWRITE_SUFFIX)
+    )
+    record(root, "tracks", "abandoned", 3, "run-maintain")
+    assert {row["run_id"] for row in read_results(Warehouse(str(root)))} == {"run-night"}
 
 
 def test_a_release_that_was_refused_is_an_alert(root):
@@ -302,12 +351,24 @@ def test_late_plays_are_wrong_beyond_a_share_of_a_day(root, count, status):
 
 @pytest.mark.parametrize("beyond", [True, False])
 def test_skew_that_was_recorded_is_an_alert(root, beyond):
-    record_skew(root, beyond)
+    record_skew(root, 0.2 if beyond else 0.0)
     assert wrong(measure(root)) == ([("skew", "ranker")] if beyond else [])
 
 
+def test_features_of_which_no_row_was_compared_are_not_said_to_be_as_released(root):
+    # None: no row was compared
+    record_skew(root, 0.0, None, 0.0)
+    (found,) = check_skew(Root(Inventory(str(root))))
+    assert (found.status, found.what.split(",")[0]) == (NOTE, "2 of its 3 features are as released")
+    assert found.what.endswith("; no row was compared of user_features:x1")
+    record_skew(root, 0.2, None)
+    (found,) = check_skew(Root(Inventory(str(root))))
+    assert found.status == WRONG and found.what.endswith("; no row was compared of user_features:x1")
+    assert found.to_do == f"segue skew --record ranker --logged FILE --root {root}"
+
+
 def test_a_record_of_skew_that_is_none_is_said_to_be_none(root):
-    record_skew(root, True)
+    record_skew(root, 0.2)
     for text in ("", "{", "{}", "[]", '{"features": [], "bound": 1}', '{"features": 3, "bound": 1}'):
         (root / "quality" / "skew" / "ranker.json").write_text(text)
         with pytest.raises(SegueError, match=r"ranker\.json is no record of segue skew"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pyarrow as pa
@@ -174,6 +175,19 @@ def test_a_batch_that_passed_and_was_never_committed_is_not_read_as_published(ro
     append_profiles(killed.warehouse, "run-killed", staged.batch, "passed", profiles)
     assert profiles[DAYS[0], "ms_played"].mean == 9
     assert read_column(root, "sessions", "ms_played")["mean"] == 1
+
+
+def test_a_batch_that_was_killed_before_its_commit_and_tried_again_counts_once(root, job):
+    add_plays(job(), "a", [1, 3])
+    batch = job().batch("plays", appends=True, parameters={"name": "b"})
+    profiles = {(DAYS[0], "ms_played"): ColumnProfile("number", 3, bins={int(bin_of(31)): 3})}
+    # the revision of the one that is tried again may be another
+    for revision in (1, 2):
+        killed = replace(batch, attempt=f"killed{revision}", revision=revision)
+        append_profiles(job().warehouse, "run-killed", killed, "passed", profiles)
+    add_plays(job(), "b", [5, 31, 31])
+    row = read_column(root, "plays", "ms_played")
+    assert row["bins"] == dict(zip(bin_of([1, 3, 5, 31]).tolist(), [1, 1, 1, 2], strict=True))
 
 
 def test_a_table_without_days_has_one_profile_whatever_days_are_meant(root, job):
