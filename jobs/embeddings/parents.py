@@ -28,6 +28,10 @@ class Parent:
     space_since: date
     parameters: dict[str, Any]  # settings and all else that it was trained with
 
+    @property
+    def dimensions(self) -> int:
+        return int(self.parameters["dimensions"])
+
     def settings(self, settings: Settings, given: frozenset[str]) -> Settings:
         """`settings`, with what the parent's search chose where nothing else is given."""
         chosen = {name: self.parameters[name] for name in SEARCHED if name not in given}
@@ -67,9 +71,10 @@ def choose_start(requested: str, parent: Parent | None, day: date, settings: Set
 def _why_not_warm(parent: Parent | None, settings: Settings) -> str | None:
     if parent is None:
         return "there is no version before that day"
-    dimensions = int(parent.parameters["dimensions"])
-    if dimensions != settings.dimensions:
-        return f"{parent.version_id} has {dimensions} dimensions, and {settings.dimensions} are requested"
+    if parent.dimensions != settings.dimensions:
+        return (
+            f"{parent.version_id} has {parent.dimensions} dimensions, and {settings.dimensions} are requested"
+        )
     if settings.backend == "gensim":
         return "gensim keeps no state to go on from"
     return None

@@ -38,7 +38,7 @@ MEASURES = {
         "pairs": 1000,
         "has_pairs": 1,
         "has_parent": 1,
-        "has_tracks_of_parent": 1,
+        "has_dimensions_of_parent": 1,
         "has_pairs_and_parent": 1,
         "enough_pairs_and_parent": 1,
         "is_warm": 1,
@@ -338,7 +338,13 @@ def test_audit_batch_warns_of_low_coverage(spark):
 
 def test_audit_batch_skips_comparisons_for_a_first_version(audit_measures):
     first = dict.fromkeys(
-        ("has_parent", "has_tracks_of_parent", "has_pairs_and_parent", "enough_pairs_and_parent", "is_warm"),
+        (
+            "has_parent",
+            "has_dimensions_of_parent",
+            "has_pairs_and_parent",
+            "enough_pairs_and_parent",
+            "is_warm",
+        ),
         0,
     )
     comparisons = ("next.hr_ratio_low", "next.hr_ratio_high", "coverage_ratio", "overlap@10", "cosine")
