@@ -203,7 +203,7 @@ class _Training:
         if self.plan.parent and len(sample):
             # a copy, as the arrays get the vectors of the version before
             rows = vectors[sample].copy()
-            self._compare(model, hits, self.tracks.numbers[near], rows, norms)
+            self._compare(model, hits, self.tracks.numbers_at(near), rows, norms)
         if second_seed is not None and len(sample):
             self.measures["seed_overlap@10"] = overlap(near, second_seed)
             by_version, by_seed = self.measures["overlap@10"], self.measures["seed_overlap@10"]
@@ -222,7 +222,7 @@ class _Training:
         vectors, norms_before = previous.combine_in_place()
         sample = old.places(self.tracks.numbers[self._sample])
         # compared by numbers of the vocabulary, since the places of a track differ
-        near_before = old.numbers[ev.find_neighbours(vectors, sample, ev.NEIGHBOURS)]
+        near_before = old.numbers_at(ev.find_neighbours(vectors, sample, ev.NEIGHBOURS))
         self.measures["overlap@10"] = overlap(near, near_before)
         # coordinates and lengths compare within one number of dimensions only
         if self._has_dimensions_of_parent:

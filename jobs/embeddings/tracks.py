@@ -67,6 +67,10 @@ class Tracks:
         places = np.searchsorted(self.numbers, numbers).clip(max=len(self.numbers) - 1)
         return np.where(self.numbers[places] == numbers, places, -1)
 
+    def numbers_at(self, places: Ints) -> Ints:
+        """The numbers at these places, -1 where a place is -1."""
+        return np.where(places >= 0, self.numbers[places], -1)
+
     def locate(self, pairs: Pairs) -> Pairs:
         """The pairs by their places here instead of their numbers."""
         return Pairs(self.places(pairs.query), self.places(pairs.target))

@@ -223,6 +223,16 @@ def test_gate_passes_a_new_space_of_other_dimensions(spark, first_training, tmp_
     assert not audit(spark, scratch, table, report).critical
 
 
+def test_overlap_of_six_tracks_is_whole(tmp_path):
+    """Each has the five others as neighbours, and five of ten places are empty."""
+    sequences = sessions(300) % 6
+    before = train(tmp_path / "before", sequences)[1]
+    measures = train(tmp_path / "after", sequences, before=before, settings=SETTINGS.replace(seed=9))[0][
+        "measures"
+    ]
+    assert measures["overlap@10"] == measures["seed_overlap@10"] == measures["overlap_over_seeds"] == 1
+
+
 def mean_cosine(one, other):
     """The mean over tracks of the cosine of in + out here and there."""
     sums = []
