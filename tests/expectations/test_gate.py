@@ -273,6 +273,7 @@ def test_audit_batch_reports_every_seeded_fault_of_embeddings(spark):
         ("vector", "one size per day", "1 more values than days"),
         ("in_vector", "as many dimensions as vector", one_row),
         ("out_vector", "as many dimensions as vector", one_row),
+        ("vector", "in + out, divided by norm", "5 of 10 rows break it (50 %)"),
         # of a vector with a NaN the length is NaN
         ("norm", "the length of in + out", "3 of 10 rows break it (30 %)"),
         ("norm", "over 0, under 1,000", one_row),
