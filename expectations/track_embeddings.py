@@ -82,6 +82,12 @@ SUITE = build_suite(
     ),
     UNIT_VECTOR,
     expect_rows(
+        "vector",
+        f"forall(zip_with(vector, {_SUM}, (x, y) -> abs(x * norm - y) <= 1e-3 * norm), near -> near)",
+        "in + out, divided by norm",
+        reason="tracks are compared by it, and what comes next by in and out: with another's vector they disagree",
+    ),
+    expect_rows(
         "norm",
         f"abs({_length_sql(_SUM)} - norm) <= 1e-3 * norm",
         "the length of in + out",

@@ -90,7 +90,7 @@ _RELATIVE_TO_PARENT = (
             "lengths of in + out grow with the plays learned from; who searches by inner product sees it",
             0.75,
             1.25,
-            applies_if="has_tracks_of_parent",
+            applies_if="has_dimensions_of_parent",
         )
         for percentile in ("p1", "p99")
     ),

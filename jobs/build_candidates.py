@@ -10,7 +10,14 @@ from jobs.arguments import new_parser
 from jobs.embeddings.candidate_files import CandidateFiles
 from jobs.embeddings.ceiling import check_search
 from jobs.embeddings.scratch import Scratch
-from jobs.embeddings.steps import TABLE, add_day_argument, configure_search, days_ending, resolve_day
+from jobs.embeddings.steps import (
+    TABLE,
+    add_day_argument,
+    check_version,
+    configure_search,
+    days_ending,
+    resolve_day,
+)
 from jobs.errors import JobError
 from jobs.job import Job
 from jobs.settings_flags import add_flags, from_flags
@@ -42,6 +49,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         if job.unchanged(batch):
             return 0
         embeddings = published.rows()
+        # scores of two trainings do not compare, and the rows are labelled as of one
+        check_version(job, "similar_tracks", day, "build-similar-tracks")
         no_tracks = CONTRACTS["tracks"].struct()
         tracks = catalogue.rows() if catalogue else job.spark.createDataFrame([], no_tracks)
         files = CandidateFiles(Scratch(job.warehouse.path("scratch", "candidates", batch.fingerprint)))

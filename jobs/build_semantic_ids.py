@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from datetime import date
 from functools import partial
 from typing import TYPE_CHECKING
@@ -23,19 +24,20 @@ if TYPE_CHECKING:
 # Shares of tracks with the codes of another: below the one it does not matter, below the other it is chance.
 MANY, FEW = 0.10, 0.01
 IDS, BOOKS = "track_semantic_ids", "semantic_codebooks"
+DEFAULTS = {"levels": 4, "codes": 256, "seed": 1}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     parser = add_day_argument(new_parser(__doc__, "build-semantic-ids"))
     # of 60,416 tracks of real sessions, 4 x 256 codes leave 3 to 9 % in collisions, 3 x 256 11 to 22 %
-    parser.add_argument("--levels", type=int, default=4, help="codes of a track (%(default)s)")
-    parser.add_argument(
-        "--codes",
-        type=int,
-        default=256,
-        help="codes of a level, at most one for two tracks that were learned (%(default)s)",
-    )
-    parser.add_argument("--seed", type=int, default=1, help="of the clustering (%(default)s)")
+    helps = {
+        "levels": "codes of a track",
+        "codes": "codes of a level, at most one for two tracks that were learned",
+        "seed": "of the clustering",
+    }
+    # no default, so that what was given can be told apart: a space keeps the books of its first day
+    for name, text in helps.items():
+        parser.add_argument(f"--{name}", type=int, help=f"{text} ({DEFAULTS[name]}; later the space's)")
     args = parser.parse_args(argv)
     job = Job("build-semantic-ids", args.root, args.run_id)
     day = resolve_day(job, args.day)
@@ -44,7 +46,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     published = job.table(TABLE, [day])
     books_before = job.table(BOOKS, [before]) if before else None
     inputs = [published, books_before]
-    parameters = {"levels": args.levels, "codes": args.codes, "seed": args.seed}
+    given = {name: getattr(args, name) for name in DEFAULTS if getattr(args, name) is not None}
+    kept = _read_shape(job, before) if before else {}
+    _check_shape(given, kept)
+    parameters = kept or DEFAULTS | given
     batch, batch_of_books = (job.batch(table, [day], inputs, parameters=parameters) for table in (IDS, BOOKS))
     with job.lease(IDS):
         if job.unchanged(batch):
@@ -52,6 +57,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         embeddings = published.rows()
         # fitted again, the books would give every track another id: the parameters are for a new space
         if books_before:
+            if given.items() - kept.items():
+                job.say(
+                    f"{IDS}: the codebooks of {space} stay as they are; --codes and --seed are for a new space"
+                )
             books = semantic_ids.load_codebooks(row.asDict() for row in books_before.rows().collect())
         else:
             books = _fit_books(job, embeddings, parameters)
@@ -74,6 +83,26 @@ def _find_day_before(job: Job, day: date, space: str) -> date | None:
     state = job.state(BOOKS)
     days = [each for each in (state.days if state else []) if each < day]
     return days[-1] if days and space in job.snapshot(BOOKS).spaces(days[-1]) else None
+
+
+def _read_shape(job: Job, day: date) -> dict[str, int]:
+    """Levels of the books of a day, and codes of the largest."""
+    snapshot = job.snapshot(BOOKS)
+    codes_by_level = Counter(snapshot.read(snapshot.select(day), ["level"])["level"].to_pylist())
+    return {"levels": len(codes_by_level), "codes": max(codes_by_level.values())}
+
+
+def _check_shape(given: Mapping[str, int], kept: Mapping[str, int]) -> None:
+    """Raises WrongUsage where what was given cannot have made the books that a space keeps."""
+    for name, value in kept.items():
+        # of more codes than there are, the others may have had too few tracks to be learned from
+        is_possible = given.get(name, value) == value or (name == "codes" and given[name] > value)
+        if not is_possible:
+            raise WrongUsage(
+                f"--{name} is {given[name]}; expected {value}, as the codebooks of this space have, which keep every "
+                f"track its id; leave --{name} out, or give it on the first day of a space (train-track-embeddings "
+                "--start cold)"
+            )
 
 
 def _fit_books(job: Job, embeddings: DataFrame, parameters: dict[str, int]) -> semantic_ids.Codebooks:

@@ -77,10 +77,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         scratch = Scratch(job.warehouse.path("scratch", TABLE, batch.fingerprint))
         write_vocabulary(scratch, plays, previous, settings)
         vocabulary_size = scratch.count_rows(VOCABULARY)
-        check_fits(job.spark, training_task(vocabulary_size, _most_dimensions(settings, search)))
+        dimensions = _most_dimensions(settings, search), parent.dimensions if parent else 0
+        check_fits(job.spark, training_task(vocabulary_size, *dimensions))
         write_sequences(scratch, plays, sessions.count, settings, job.say)
         if start == "cold" and search is None:
             job.say("no search: gensim takes its settings as they are, given or default")
+        if parent and parent.dimensions != settings.dimensions:
+            job.say(
+                f"a new space of {settings.dimensions} dimensions, not aligned to {parent.version_id}, which has "
+                f"{parent.dimensions}; compared with it by hits and neighbours alone"
+            )
         plan = Plan(scratch, settings, start, parent is not None, search)
         try:
             trained = train(job.spark, plan, job.say)
@@ -104,7 +110,7 @@ def _choose_training(
     start = choose_start(args.start, parent, day, inherited_settings)
     if start == "warm":
         return inherited_settings, start, None
-    # a cold space has the dimensions of the one before: only then can it be aligned to that
+    # a cold space has the dimensions of the one before unless others are given: only then can it be aligned to that
     fixed = given_names | {"dimensions"} if parent else given_names
     search = SearchPlan(fixed, args.search_budget) if settings.backend == "sgns" else None
     return settings.replace(dimensions=inherited_settings.dimensions), start, search

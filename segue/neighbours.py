@@ -97,10 +97,7 @@ class Neighbours:
 
     @cached_property
     def _version(self) -> str | None:
-        # The gate lets one version a day pass, so any row of the newest day says it; but a file may have no rows.
-        files = self._embeddings.select(self._day)[:1]
-        batches = (batch for batch in self._embeddings.batches(files, ["version_id"]) if batch.num_rows)
-        return next((batch["version_id"][0].as_py() for batch in batches), None)
+        return self._embeddings.read_version_id(self._day)
 
     def _read_vectors(self, column: str) -> Items:
         if self._day is not None:  # raises where the day has several spaces

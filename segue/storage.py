@@ -222,6 +222,12 @@ class Snapshot:
         with self.translate_read_errors():
             yield from self._dataset(files).to_batches(columns=list(columns))
 
+    def read_version_id(self, day: date | None) -> str | None:
+        """Which training the vectors of a day are of; None where it has no rows."""
+        # The gate lets one version a day pass, so any row says it; but a file may have no rows.
+        batches = (batch for file in self.select(day) for batch in self.batches([file], ["version_id"]))
+        return next((batch["version_id"][0].as_py() for batch in batches if batch.num_rows), None)
+
     def count(self, files: Sequence[DataFile]) -> int:
         """Their rows, by the files' footers."""
         with self.translate_read_errors():

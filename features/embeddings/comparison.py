@@ -100,7 +100,9 @@ def _top_k(products: Matrix, k: int) -> Ints:
 
 
 def overlap(neighbours_a: Ints, neighbours_b: Ints) -> float:
-    """The mean share of k neighbours that two searches for the same rows have in common, in any order.
+    """The share of neighbours that two searches for the same rows have in common, in any order; of all rows together.
+
+    A row with fewer than k neighbours counts as many as it has, in the search that found more; 0 where none has any.
 
     Raises:
         EvaluationError: of two shapes, or empty.
@@ -113,7 +115,8 @@ def overlap(neighbours_a: Ints, neighbours_b: Ints) -> float:
     rows = np.arange(len(neighbours_a))[:, None]
     width = 1 + max(neighbours_a.max(), neighbours_b.max())
     a, b = ((rows * width + near)[near >= 0] for near in (neighbours_a, neighbours_b))
-    return len(np.intersect1d(a, b, assume_unique=True)) / neighbours_a.size
+    most = np.maximum(*((near >= 0).sum(axis=1) for near in (neighbours_a, neighbours_b))).sum()
+    return len(np.intersect1d(a, b, assume_unique=True)) / max(1, int(most))
 
 
 def mean_cosine(a: Matrix, b: Matrix) -> float:

@@ -17,7 +17,6 @@ from features.embeddings.comparison import (
     hubness,
     mean_cosine,
     norm_shift,
-    overlap,
     paired_ratio,
     popularity_bias,
 )
@@ -107,13 +106,10 @@ def _ratio_with_interval(name: str, new: Flags, old: Flags) -> dict[str, float]:
     return {name: ratio, f"{name}_low": low, f"{name}_high": high}
 
 
-def measure_drift(
-    near: Ints, near_before: Ints, rows: Matrix, rows_before: Matrix, norms: Matrix, norms_before: Matrix
-) -> dict[str, float]:
-    """How far a space went from the one before: neighbours kept, cosines of the same tracks, lengths."""
+def measure_drift(rows: Matrix, rows_before: Matrix, norms: Matrix, norms_before: Matrix) -> dict[str, float]:
+    """How far vectors went from those of the version before: cosines of the same tracks, lengths."""
     low, high = norm_shift(norms.astype(np.float64), norms_before.astype(np.float64))
     return {
-        "overlap@10": overlap(near, near_before),
         "cosine": mean_cosine(rows, rows_before),
         "norm_p1_ratio": low,
         "norm_p99_ratio": high,

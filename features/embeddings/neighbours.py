@@ -88,10 +88,12 @@ def find_next_tracks(embeddings: DataFrame, k: int = 100, search: Search | None 
 
 def largest_in_degree(similar: DataFrame, k: int = 10) -> float:
     """How many tracks name the same one among their k nearest, against the mean: the hubness of a space
-    (Radovanović et al., 2010). 0 where no track has a neighbour."""
-    neighbours = similar.select(F.explode(F.slice("neighbours", 1, k)).alias("neighbour"))
-    most = neighbours.groupBy("neighbour").count().agg(F.max("count")).collect()[0][0]
-    return float(most or 0) / k
+    (Radovanović et al., 2010). Where all lists are shorter, k is the longest's length; 0 where no track has a
+    neighbour."""
+    neighbours = similar.select(F.posexplode(F.slice("neighbours", 1, k)).alias("place", "neighbour"))
+    counts = neighbours.groupBy("neighbour").agg(F.count("*").alias("count"), F.max("place").alias("place"))
+    most, last = counts.agg(F.max("count"), F.max("place")).collect()[0]
+    return float(most) / (last + 1) if most else 0.0
 
 
 def _search_neighbours(embeddings: DataFrame, query: str, item: str, k: int, search: Search) -> DataFrame:

@@ -67,7 +67,7 @@ class Evidence:
 
 
 def collect_evidence(
-    table: pa.Table, signals: Sequence[Signal], days_observed: Sequence[int]
+    table: pa.Table, signals: Sequence[Signal], days_observed: Sequence[int], horizon: int | None = None
 ) -> list[Evidence]:
     """Each signal when it becomes known, each trace on each of the days, and on each of the days what is known by then.
 
@@ -75,15 +75,32 @@ def collect_evidence(
 
     Args:
         days_observed: if there are none, those on which a signal becomes known.
+        horizon: days after which the target is known, None where it is not known when.
+
+    Raises:
+        ProxyError: a trace on days on which the target is known.
     """
     traces = [each for each in signals if is_trace(table.schema.field(each.column).type)]
     single = [each for each in signals if each not in traces]
-    days = sorted(set(days_observed) or {each.days for each in single} | set(TRACE_DAYS if traces else ()))
+    trace_days = _choose_trace_days(traces, days_observed, horizon)
+    days = sorted(set(days_observed) or {each.days for each in single} | set(trace_days))
     own = [Evidence(each.column, each.days, read_numbers(table, each.column)[:, None]) for each in single]
     own += [
         Evidence(each.column, n, read_trace(table, each.column, n)) for each in traces for n in days if n > 0
     ]
     return own + list(_join(own, days))
+
+
+def _choose_trace_days(traces: Sequence[Signal], requested: Sequence[int], horizon: int | None) -> list[int]:
+    """Those requested, else those of `TRACE_DAYS` that end before the target is known; none without a trace."""
+    days = sorted(requested or TRACE_DAYS) if traces else []
+    late = [n for n in days if horizon is not None and n >= horizon]
+    if late and (requested or late == days):
+        raise ProxyError(
+            f"{traces[0].column} on day {late[0]} is known no earlier than the target, on day {horizon}; "
+            "expected days before that"
+        )
+    return [n for n in days if n not in late]
 
 
 def _join(own: Sequence[Evidence], days: Sequence[int]) -> Iterator[Evidence]:

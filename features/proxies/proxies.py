@@ -180,7 +180,7 @@ def measure_proxies(
     segments = _Segments.of(ripe, segment)
     threshold = _choose_threshold(table.schema.field(target).type, values[chosen], above)
     rows = _Rows(values[chosen], _encode(ripe, listener)[0], segments, threshold, replicates, seed)
-    evidence = collect_evidence(ripe, signals, days_observed)
+    evidence = collect_evidence(ripe, signals, days_observed, find_days(target))
     return Measurement(
         target,
         threshold,

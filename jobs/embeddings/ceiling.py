@@ -43,16 +43,18 @@ class SpaceTask:
     dimensions: int
     copies: int
     at_once: int = 1  # such tasks on one machine
+    more_dimensions: int = 0  # of other vectors of the same tracks, beside each copy
 
     @property
     def bytes(self) -> int:
-        per_track = 4 * self.copies * self.dimensions + TRACK_BYTES
+        per_track = 4 * self.copies * (self.dimensions + self.more_dimensions) + TRACK_BYTES
         return self.at_once * (PROCESS_BYTES + self.tracks * per_track)
 
     def check(self, limit: int) -> None:
         """Raises TooLarge where so many bytes are not enough, or track numbers are."""
         tasks = "one task" if self.at_once == 1 else f"each of {self.at_once} tasks"
-        world = f"{self.name} holds {self.tracks:,} tracks of {self.dimensions} dimensions in {tasks}"
+        beside = f", beside {self.more_dimensions} of the version before," if self.more_dimensions else ""
+        world = f"{self.name} holds {self.tracks:,} tracks of {self.dimensions} dimensions{beside} in {tasks}"
         if self.tracks > MOST_TRACKS:
             raise TooLarge(f"{world}, which numbers {MOST_TRACKS:,} at most; train with more --min-plays")
         if self.bytes > limit:
@@ -63,12 +65,13 @@ class SpaceTask:
 
     def _fitting(self, limit: int) -> int:
         left = (limit / self.at_once - PROCESS_BYTES) / self.tracks - TRACK_BYTES
-        return max(0, int(left / (4 * self.copies)))
+        return max(0, int(left / (4 * self.copies)) - self.more_dimensions)
 
 
-def training_task(tracks: int, dimensions: int) -> SpaceTask:
-    # in and out vectors; what is measured reuses them
-    return SpaceTask("the training", tracks, dimensions, copies=2)
+def training_task(tracks: int, dimensions: int, dimensions_before: int = 0) -> SpaceTask:
+    # in and out vectors; what is measured reuses them, unless the version before has other dimensions
+    more = 0 if dimensions_before == dimensions else dimensions_before
+    return SpaceTask("the training", tracks, dimensions, copies=2, more_dimensions=more)
 
 
 def search_task(tracks: int, dimensions: int, search: Search, pairwise: bool) -> SpaceTask:

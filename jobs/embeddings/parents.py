@@ -28,6 +28,10 @@ class Parent:
     space_since: date
     parameters: dict[str, Any]  # settings and all else that it was trained with
 
+    @property
+    def dimensions(self) -> int:
+        return int(self.parameters["dimensions"])
+
     def settings(self, settings: Settings, given: frozenset[str]) -> Settings:
         """`settings`, with what the parent's search chose where nothing else is given."""
         chosen = {name: self.parameters[name] for name in SEARCHED if name not in given}
@@ -35,16 +39,18 @@ class Parent:
 
 
 def find_parent(job: Job, day: date) -> Parent | None:
-    """The newest version before `day`."""
+    """The version that is published of the newest day before `day`."""
     state = job.state("track_embeddings")
     days = [each for each in state.days if each < day] if state else []
-    accepted_rows = [row for row in _read_versions(job) if row["status"] == "accepted"]
-    # a version is recorded before its vectors are published: after a kill between the two, the newest has none
-    rows = [row for row in accepted_rows if days and row["ds"] == days[-1]]
-    if not rows:
+    if not days:
         return None
-    # a day may have been trained several times: the last one accepted is what is published
-    row = max(rows, key=lambda row: row["available_at"])
+    # a day may have been trained several times, and a version is recorded before its vectors are published: after a
+    # kill between the two, the newest record has none
+    version = job.snapshot("track_embeddings").read_version_id(days[-1])
+    accepted_rows = [row for row in _read_versions(job) if row["status"] == "accepted"]
+    row = next((row for row in accepted_rows if row["version_id"] == version), None)
+    if row is None:
+        return None
     since = min(other["ds"] for other in accepted_rows if other["space_id"] == row["space_id"])
     return Parent(row["version_id"], row["space_id"], row["ds"], since, json.loads(row["parameters"]))
 
@@ -67,9 +73,10 @@ def choose_start(requested: str, parent: Parent | None, day: date, settings: Set
 def _why_not_warm(parent: Parent | None, settings: Settings) -> str | None:
     if parent is None:
         return "there is no version before that day"
-    dimensions = int(parent.parameters["dimensions"])
-    if dimensions != settings.dimensions:
-        return f"{parent.version_id} has {dimensions} dimensions, and {settings.dimensions} are requested"
+    if parent.dimensions != settings.dimensions:
+        return (
+            f"{parent.version_id} has {parent.dimensions} dimensions, and {settings.dimensions} are requested"
+        )
     if settings.backend == "gensim":
         return "gensim keeps no state to go on from"
     return None
@@ -81,6 +88,6 @@ def _read_versions(job: Job) -> list[dict[str, Any]]:
     if table is None:
         return []
     snapshot = Snapshot.at(job.warehouse.table_path("embedding_versions"), table.version())
-    columns = ["version_id", "space_id", "status", "parameters", "ds", "available_at"]
+    columns = ["version_id", "space_id", "status", "parameters", "ds"]
     rows: list[dict[str, Any]] = snapshot.read(snapshot.select(None), columns).to_pylist()
     return rows

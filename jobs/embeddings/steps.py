@@ -14,7 +14,8 @@ import pyarrow as pa
 
 from features.embeddings.neighbours import Search
 from jobs.arguments import parse_day
-from jobs.errors import WrongUsage
+from jobs.errors import JobError, WrongUsage
+from jobs.inputs import PinnedTables
 from jobs.job import Job
 
 if TYPE_CHECKING:
@@ -47,6 +48,17 @@ def resolve_day(job: Job, requested: date | None) -> date:
             "run train-track-embeddings for that day first"
         )
     return requested
+
+
+def check_version(job: PinnedTables, table: str, day: date, step: str) -> None:
+    """Raises JobError where the rows of `table`, which `step` makes of the embeddings of a day, are of others."""
+    expected, actual = (job.snapshot(name).read_version_id(day) for name in (TABLE, table))
+    # a day without rows, as of embeddings without a vector, is of no other version
+    if actual not in (expected, None):
+        raise JobError(
+            f"{table} of {day} is made of version {actual}; expected {expected}, which the embeddings of that day are "
+            f"now; run {step} --day {day} again first"
+        )
 
 
 def days_ending(day: date, count: int) -> list[date]:

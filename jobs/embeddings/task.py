@@ -21,6 +21,7 @@ from features.embeddings import chance
 from features.embeddings import evaluation as ev
 from features.embeddings.alignment import fit_rotation, select_anchors
 from features.embeddings.arrays import Ints, normalise_rows
+from features.embeddings.comparison import overlap
 from features.embeddings.corpus import Model
 from features.embeddings.settings import Settings
 from features.embeddings.training import fit
@@ -30,6 +31,7 @@ from jobs.embeddings.progress import EpochNotes, note_search, peak_bytes
 from jobs.embeddings.scratch import Scratch
 from jobs.embeddings.tracks import (
     Tracks,
+    find_previous_dimensions,
     load_previous_model,
     load_previous_vectors,
     read_sequences,
@@ -75,7 +77,9 @@ class _Training:
 
     def report(self) -> dict[str, Any]:
         choice = self._choose()
-        self.measures |= _gate_conditions(len(self.pairs), len(self._sample), self.plan)
+        self.measures |= _gate_conditions(
+            len(self.pairs), len(self._sample), self.plan, self._has_dimensions_of_parent
+        )
         if len(self.pairs):
             # before there is a model: both take memory
             most_counted = self.settings.baseline_sequences
@@ -87,7 +91,8 @@ class _Training:
         started = time.monotonic()
         model = self._train().take(self.learned)
         seconds = time.monotonic() - started
-        if starts_new_space:
+        # no rotation turns vectors into those of another number of dimensions
+        if starts_new_space and self._has_dimensions_of_parent:
             self._align(model)
         # names what was learned: with several threads, the same inputs give another model each time
         digest = blake2b(digest_size=4)
@@ -157,6 +162,14 @@ class _Training:
             now = normalise_rows(model.in_vectors[rows] + model.out_vectors[rows])
             model.rotate(fit_rotation(now, before.combine()))
 
+    @cached_property
+    def _has_dimensions_of_parent(self) -> bool:
+        return self._previous_dimensions == self.settings.dimensions
+
+    @cached_property
+    def _previous_dimensions(self) -> int | None:
+        return find_previous_dimensions(self.plan.scratch) if self.plan.parent else None
+
     # --- measuring: from here on the arrays of the model are used for other things
 
     @cached_property
@@ -190,19 +203,17 @@ class _Training:
         if self.plan.parent and len(sample):
             # a copy, as the arrays get the vectors of the version before
             rows = vectors[sample].copy()
-            self._compare(model, hits, self.tracks.numbers[near], rows, norms)
+            self._compare(model, hits, self.tracks.numbers_at(near), rows, norms)
         if second_seed is not None and len(sample):
-            self.measures["seed_overlap@10"] = ev.overlap(near, second_seed)
+            self.measures["seed_overlap@10"] = overlap(near, second_seed)
             by_version, by_seed = self.measures["overlap@10"], self.measures["seed_overlap@10"]
             self.measures["overlap_over_seeds"] = by_version / by_seed if by_seed else float("inf")
 
     def _compare(self, model: Model, hits: Any, near: Ints, rows: Any, norms: Any) -> None:
-        """With the version before on the same pairs; its vectors take the place of the model's. `hits` are of this
-        version; None where there are no pairs."""
+        """With the version before on the same pairs; its vectors take the place of the model's where they fit.
+        `hits` are of this version; None where there are no pairs."""
         old = self.tracks.take(np.flatnonzero(self.tracks.previous_plays >= 0))
-        # its tracks are some of ours, so its vectors fit into the arrays of our model
-        previous = Model(*(array[: len(old.plays)] for array in vars(model).values()))
-        load_previous_vectors(self.plan.scratch, old, previous)
+        previous = self._load_previous(old, model)
         if hits is not None:
             pairs, matrices = old.locate(self.pairs), (previous.in_vectors, previous.out_vectors)
             result = ev.evaluate_ranking("next", "previous", *matrices, pairs, old.plays)
@@ -211,12 +222,24 @@ class _Training:
         vectors, norms_before = previous.combine_in_place()
         sample = old.places(self.tracks.numbers[self._sample])
         # compared by numbers of the vocabulary, since the places of a track differ
-        near_before = old.numbers[ev.find_neighbours(vectors, sample, ev.NEIGHBOURS)]
-        both = norms[self._sample], norms_before[sample]
-        self.measures |= ev.measure_drift(near, near_before, rows, vectors[sample], *both)
+        near_before = old.numbers_at(ev.find_neighbours(vectors, sample, ev.NEIGHBOURS))
+        self.measures["overlap@10"] = overlap(near, near_before)
+        # coordinates and lengths compare within one number of dimensions only
+        if self._has_dimensions_of_parent:
+            both = norms[self._sample], norms_before[sample]
+            self.measures |= ev.measure_drift(rows, vectors[sample], *both)
+
+    def _load_previous(self, old: Tracks, model: Model) -> Model:
+        """The version before, in the arrays of `model` if it has as many dimensions."""
+        if not self._has_dimensions_of_parent:
+            return load_previous_model(self.plan.scratch, old, self._previous_dimensions or 0)
+        # its tracks are some of ours, so its vectors fit into the arrays of our model
+        previous = Model(*(array[: len(old.plays)] for array in vars(model).values()))
+        load_previous_vectors(self.plan.scratch, old, previous)
+        return previous
 
 
-def _gate_conditions(pairs: int, sample: int, plan: Plan) -> dict[str, float]:
+def _gate_conditions(pairs: int, sample: int, plan: Plan, same_dimensions: bool) -> dict[str, float]:
     """What the gate's bounds depend on; `sample` is of tracks that both versions learned."""
     # floats: conditions go the way of measures, into the gate and into the record of the audit
     enough, both = pairs >= MIN_PAIRS, plan.parent and sample > 0
@@ -224,7 +247,7 @@ def _gate_conditions(pairs: int, sample: int, plan: Plan) -> dict[str, float]:
         "pairs": float(pairs),
         "has_pairs": float(pairs > 0),
         "has_parent": float(plan.parent),
-        "has_tracks_of_parent": float(both),
+        "has_dimensions_of_parent": float(both and same_dimensions),
         "has_pairs_and_parent": float(both and pairs > 0),
         "enough_pairs_and_parent": float(both and enough),
         "is_warm": float(both and plan.start == "warm"),

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from features.embeddings.arrays import Ints, to_list_array, to_matrix
 from features.embeddings.corpus import Corpus, Model
@@ -66,6 +67,10 @@ class Tracks:
         places = np.searchsorted(self.numbers, numbers).clip(max=len(self.numbers) - 1)
         return np.where(self.numbers[places] == numbers, places, -1)
 
+    def numbers_at(self, places: Ints) -> Ints:
+        """The numbers at these places, -1 where a place is -1."""
+        return np.where(places >= 0, self.numbers[places], -1)
+
     def locate(self, pairs: Pairs) -> Pairs:
         """The pairs by their places here instead of their numbers."""
         return Pairs(self.places(pairs.query), self.places(pairs.target))
@@ -90,6 +95,12 @@ def load_previous_vectors(scratch: Scratch, tracks: Tracks, model: Model) -> Non
             # null where the vector was not learned but filled in: no gradient has been added up there
             model.in_states[rows] = previous.column("in_state").fill_null(0.0).to_numpy()
             model.out_states[rows] = previous.column("out_state").fill_null(0.0).to_numpy()
+
+
+def find_previous_dimensions(scratch: Scratch) -> int | None:
+    """Of the vectors of the version before; None where the vocabulary has none."""
+    lengths = (pc.max(pc.list_value_length(b.column(0))) for b in scratch.batches(VOCABULARY, ["in_vector"]))
+    return next((length.as_py() for length in lengths if length.is_valid), None)
 
 
 def load_previous_model(scratch: Scratch, tracks: Tracks, dimensions: int) -> Model:

@@ -38,7 +38,7 @@ MEASURES = {
         "pairs": 1000,
         "has_pairs": 1,
         "has_parent": 1,
-        "has_tracks_of_parent": 1,
+        "has_dimensions_of_parent": 1,
         "has_pairs_and_parent": 1,
         "enough_pairs_and_parent": 1,
         "is_warm": 1,
@@ -273,6 +273,7 @@ def test_audit_batch_reports_every_seeded_fault_of_embeddings(spark):
         ("vector", "one size per day", "1 more values than days"),
         ("in_vector", "as many dimensions as vector", one_row),
         ("out_vector", "as many dimensions as vector", one_row),
+        ("vector", "in + out, divided by norm", "5 of 10 rows break it (50 %)"),
         # of a vector with a NaN the length is NaN
         ("norm", "the length of in + out", "3 of 10 rows break it (30 %)"),
         ("norm", "over 0, under 1,000", one_row),
@@ -338,7 +339,13 @@ def test_audit_batch_warns_of_low_coverage(spark):
 
 def test_audit_batch_skips_comparisons_for_a_first_version(audit_measures):
     first = dict.fromkeys(
-        ("has_parent", "has_tracks_of_parent", "has_pairs_and_parent", "enough_pairs_and_parent", "is_warm"),
+        (
+            "has_parent",
+            "has_dimensions_of_parent",
+            "has_pairs_and_parent",
+            "enough_pairs_and_parent",
+            "is_warm",
+        ),
         0,
     )
     comparisons = ("next.hr_ratio_low", "next.hr_ratio_high", "coverage_ratio", "overlap@10", "cosine")

@@ -165,6 +165,31 @@ def test_all_signals_are_measured_with_what_is_known_by_each_day():
     assert joint == {1: [[1, 2, 1]], 3: [[1, 2, 1, 0, 1]]}
 
 
+def make_traces():
+    """Rows of three listeners with 14 days each, the target being known after seven."""
+    lists = [[(n + day) % 2 for day in range(14)] for n in range(12)]
+    return pa.table(
+        {"user_id": list("abc") * 4, "saved": [0, 1] * 6, "trace": lists, "back_7d": list(range(12))}
+    )
+
+
+def test_trace_is_measured_on_days_before_the_target_is_known():
+    found = measure_proxies(make_traces(), "back_7d", ["saved", "trace"], replicates=0)
+    days = {(each.signal, each.days) for each in found.proxies}
+    assert days == {("saved", 0)} | {(name, n) for name in ("trace", TOGETHER) for n in (1, 2, 3)}
+    found = measure_proxies(make_traces(), "back_7d", ["trace"], days_observed=[6], replicates=0)
+    assert [each.days for each in found.proxies] == [6]
+
+
+@pytest.mark.parametrize(
+    ("target", "days", "late"), [("back_7d", [3, 7], 7), ("back_7d", [8], 8), ("saved_1d", [], 1)]
+)
+def test_trace_on_a_day_when_the_target_is_known_is_refused(target, days, late):
+    table = make_traces().rename_columns({"saved": "saved_1d"})
+    with pytest.raises(ProxyError, match=f"trace on day {late} is known no earlier than the target"):
+        measure_proxies(table, target, ["trace"], days_observed=days, replicates=0)
+
+
 # --- all of it
 
 

@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from datetime import date
+from types import SimpleNamespace
 
 import pyarrow as pa
 import pytest
+from deltalake import write_deltalake
 
 from jobs.embeddings.candidate_files import CandidateFiles
 from jobs.embeddings.scratch import Scratch
+from jobs.embeddings.steps import check_version
+from jobs.errors import JobError
 from schemas.candidates import ORIGINS
+from segue.storage import Snapshot
+
+DAY = date(2026, 11, 20)
 
 TRACKS = pa.schema(
     {"number": pa.int32(), "track_id": pa.string(), "artist_id": pa.string(), "explicit": pa.bool_()}
@@ -22,6 +30,17 @@ def files(tmp_path, monkeypatch):
     """As in a task: an executor tells where its files are."""
     monkeypatch.setattr("pyspark.SparkFiles.getRootDirectory", lambda: str(tmp_path / "executor"))
     return CandidateFiles(Scratch(str(tmp_path / "scratch")))
+
+
+def test_check_version_refuses_lists_of_another_training(tmp_path):
+    for table, version in (("track_embeddings", "b"), ("similar_tracks", "a"), ("candidates", "b")):
+        rows = pa.table({"version_id": [version], "ds": [DAY]})
+        write_deltalake(tmp_path / table, rows, partition_by=["ds"])
+    job = SimpleNamespace(snapshot=lambda table: Snapshot.at(str(tmp_path / table), 0))
+    check_version(job, "candidates", DAY, "build-candidates")
+    expected = f"made of version a; expected b.*run build-similar-tracks --day {DAY} again"
+    with pytest.raises(JobError, match=expected):
+        check_version(job, "similar_tracks", DAY, "build-similar-tracks")
 
 
 def write(files, tracks, following, similar):

@@ -35,6 +35,16 @@ def test_check_passes_what_fits_to_the_byte(task, matrices, tasks):
         task.check(needed - 1)
 
 
+def test_training_beside_a_version_of_other_dimensions_needs_both():
+    needed = PROCESS_BYTES + TRACKS * (2 * (32 + 64) * 4 + TRACK_BYTES)
+    training_task(TRACKS, 32, 64).check(needed)
+    with pytest.raises(
+        TooLarge, match=r"of 32 dimensions, beside 64 of the version before, .*: 31 would fit"
+    ):
+        training_task(TRACKS, 32, 64).check(needed - 1)
+    assert training_task(TRACKS, 64, 64) == training_task(TRACKS, 64)
+
+
 def test_check_refuses_more_tracks_than_have_numbers():
     training_task(MOST_TRACKS, 2).check(2**60)
     with pytest.raises(TooLarge, match="numbers 2,147,483,647 at most"):

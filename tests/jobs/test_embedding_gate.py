@@ -211,6 +211,28 @@ def test_run_training_rotates_a_cold_start_towards_its_parent(spark, first_train
     assert not audit(spark, scratch, table, report).critical
 
 
+@pytest.mark.parametrize("dimensions", [8, 24])
+def test_gate_passes_a_new_space_of_other_dimensions(spark, first_training, tmp_path, dimensions):
+    """Compared with its parent by hits and neighbours; no rotation, cosine or ratio of lengths is of two widths."""
+    settings = SETTINGS.replace(dimensions=dimensions)
+    report, table, scratch = train(tmp_path / "scratch", before=first_training[1], settings=settings)
+    before = [row["value"] for row in report["metrics"] if row["of"] == "previous"]
+    assert before and report["measures"]["next.hr_ratio_high"] > 0.95
+    assert report["measures"]["overlap@10"] > 0.2
+    assert not {"aligned_on", "cosine", "norm_p1_ratio"} & set(report["measures"])
+    assert not audit(spark, scratch, table, report).critical
+
+
+def test_overlap_of_six_tracks_is_whole(tmp_path):
+    """Each has the five others as neighbours, and five of ten places are empty."""
+    sequences = sessions(300) % 6
+    before = train(tmp_path / "before", sequences)[1]
+    measures = train(tmp_path / "after", sequences, before=before, settings=SETTINGS.replace(seed=9))[0][
+        "measures"
+    ]
+    assert measures["overlap@10"] == measures["seed_overlap@10"] == measures["overlap_over_seeds"] == 1
+
+
 def mean_cosine(one, other):
     """The mean over tracks of the cosine of in + out here and there."""
     sums = []

@@ -22,9 +22,9 @@ class OneDayBefore:
         return self._rows
 
 
-def make_hub(spark, size):
-    """So many tracks that all name the same one first."""
-    rows = [(f"t{n}", ["hub", f"t{n + 1}"]) for n in range(size)]
+def make_hub(spark, size, k=12):
+    """So many tracks that all name the same one first, and then others that nobody else names."""
+    rows = [(f"t{n}", ["hub", *(f"t{n}-{place}" for place in range(1, k))]) for n in range(size)]
     return spark.createDataFrame(rows, "track_id string, neighbours array<string>")
 
 
@@ -40,3 +40,9 @@ def make_hub(spark, size):
 def test_measure_hubs_compares_with_the_day_before(spark, size, before, expected):
     job = OneDayBefore(before and make_hub(spark, before))
     assert measure_hubs(job, DAY, make_hub(spark, size)) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(("k", "expected"), [(5, 42.0), (1, 210.0), (0, 0.0)])
+def test_measure_hubs_of_short_lists_is_against_their_length(spark, k, expected):
+    hubs = make_hub(spark, 210, k) if k else make_hub(spark, 0)
+    assert measure_hubs(OneDayBefore(None), DAY, hubs)["hubness@10"] == expected

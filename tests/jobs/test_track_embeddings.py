@@ -21,7 +21,7 @@ from jobs import (
     release_tables,
     train_track_embeddings,
 )
-from jobs.errors import WrongUsage
+from jobs.errors import JobError, WrongUsage
 from reference.delta_files import rows_of
 from reference.flows import LAST
 from reference.releases import count_in_python
@@ -152,6 +152,10 @@ def test_train_track_embeddings_cold_begins_a_space_that_downstream_tables_follo
         Refused, match="version"
     ):  # what was made of the version before does not fit the new one
         release_tables.main(root)
+    with pytest.raises(
+        JobError, match=f"similar_tracks of {day} is made of version .*expected {cold['version_id']}"
+    ):
+        build_candidates.main(root)
     for step in DOWNSTREAM:
         assert step.main(root) == 0
     release_tables.main(root)

@@ -52,6 +52,7 @@ SOME_VALUE, NOT_NULL, NOT_EMPTY, FINITE = (
 NO_NULL, ALL_FINITE = "no element null", "no element NaN or infinite"
 SIZE, DIMENSIONS = "one size per day", "as many dimensions as vector"
 ONE_SPACE, ONE_VERSION = "one space per day", "one version per day"
+DIRECTION, LENGTH = ("vector", "in + out, divided by norm"), ("norm", "the length of in + out")
 WHERE_NONE = "null where source is none, and only there"
 SUM = "a sum of 1, or of 0"
 JOINED = ("semantic_id", "codes and collision, joined")
@@ -179,11 +180,12 @@ BY_TABLE: dict[str, dict[Name, Fault]] = {
             (name, SOME_VALUE): _fault((name, WHERE_NONE), in_all_rows=True, **{name: None})
             for name in (*_VECTORS, "norm")
         },
-        ("vector", "of length 1"): _fault(vector=[0.0, 0.0]),
-        ("vector", ALL_FINITE): _fault(("vector", "of length 1"), vector=[NAN, 0.8]),
-        ("in_vector", ALL_FINITE): _fault(("norm", "the length of in + out"), in_vector=[NAN, 0.4]),
-        ("out_vector", ALL_FINITE): _fault(("norm", "the length of in + out"), out_vector=[NAN, 0.4]),
-        ("norm", "the length of in + out"): _fault(norm=1.1),
+        DIRECTION: _fault(vector=[0.8, 0.6]),
+        ("vector", "of length 1"): _fault(DIRECTION, vector=[0.0, 0.0]),
+        ("vector", ALL_FINITE): _fault(("vector", "of length 1"), DIRECTION, vector=[NAN, 0.8]),
+        ("in_vector", ALL_FINITE): _fault(LENGTH, DIRECTION, in_vector=[NAN, 0.4]),
+        ("out_vector", ALL_FINITE): _fault(LENGTH, DIRECTION, out_vector=[NAN, 0.4]),
+        LENGTH: _fault(DIRECTION, norm=1.1),
         ("norm", "over 0, under 1,000"): _fault(in_vector=[600.0, 800.0], out_vector=[0.0, 0.0], norm=1000.0),
         ("norm", FINITE): _fault(("norm", "over 0, under 1,000"), norm=NAN),
         ("support", "1 or more where learned"): _fault(support=0),
