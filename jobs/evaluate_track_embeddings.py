@@ -1,7 +1,8 @@
 """Evaluates a published space on plays held out: next tracks, similar tracks, baselines; on request another day's.
 
-Held out are the last tracks of some sessions, which no training saw; sessions after the day of the embeddings
-are unseen altogether.
+Held out are the last tracks of some sessions, which a training of the same window and settings did not see;
+of fewer sessions more are held out, and some of these were learned from. Sessions after the day of the
+embeddings are unseen altogether.
 """
 
 from __future__ import annotations
