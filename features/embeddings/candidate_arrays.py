@@ -27,7 +27,7 @@ class StaleNeighboursError(ValueError):
 class Pool:
     """All that candidates are chosen from; row n is of the track with that number."""
 
-    ids: pa.StringArray  # rising by their bytes, so that a number is an order
+    ids: pa.LargeStringArray  # rising by their bytes, so that a number is an order
     artists: Tokens  # number of the track's artist, -1 where it is not known
     explicit: Flags
     following: Lists
@@ -80,7 +80,7 @@ def _choose(batch: pa.RecordBatch, pool: Pool, settings: CandidateSettings, widt
     tracks, scores, origins = (values[np.arange(width) < counts[:, None]] for values in choices)
     # a listener without candidates has no row
     offsets = pa.array(np.append(0, np.cumsum(counts[counts > 0])).astype(np.int32))
-    lists = (pool.ids.take(tracks), pa.array(scores), pa.array(ORIGINS).take(origins))
+    lists = (pool.ids.take(tracks).cast(pa.string()), pa.array(scores), pa.array(ORIGINS).take(origins))
     columns = [pa.ListArray.from_arrays(offsets, values) for values in lists]
     users = batch.column("user_id").filter(pa.array(counts > 0))
     return pa.RecordBatch.from_arrays([users, *columns], ["user_id", "track_ids", "scores", "origins"])

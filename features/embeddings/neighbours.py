@@ -131,7 +131,8 @@ def _search_task(
     threads = threads or (context.cpus() if context else 1)
     # Arrow's batches are read as matrices where they lie: no list of Python holds a vector
     index, search = _build_index([to_matrix(batch.column("item")) for batch in items], exact_up_to, threads)
-    ids = pa.concat_arrays([batch.column("track_id") for batch in items])
+    # offsets of 32 bits would end at 2 GiB of ids
+    ids = pa.concat_arrays([batch.column("track_id").cast(pa.large_string()) for batch in items])
     search_slice = partial(_search_rows, index=index, ids=ids, k=k, search=search)
     # faiss's own threads wait for each other at every block: on a busy machine two of them took twice as long
     # as one. So each thread searches for other queries, by itself
@@ -211,7 +212,7 @@ def _search_rows(
     places, scores, lengths = search_index(index, queries, first + np.flatnonzero(is_query), k)
     offsets = pa.array(np.append(0, np.cumsum(lengths)).astype(np.int32))
     columns = {
-        "neighbours": pa.ListArray.from_arrays(offsets, ids.take(pa.array(places))),
+        "neighbours": pa.ListArray.from_arrays(offsets, ids.take(pa.array(places)).cast(pa.string())),
         "scores": pa.ListArray.from_arrays(offsets, pa.array(scores)),
         "search": pa.repeat(search, rows.num_rows),
     }

@@ -83,7 +83,13 @@ class Scratch:
         return sorted(info.base_name for info in infos if not info.base_name.endswith(".part"))
 
     def table(self, name: str, columns: list[str]) -> pa.Table:
-        return self._dataset(name).to_table(columns=columns)
+        """Rows of all files; text is of Arrow's type `large_string`."""
+        table = self._dataset(name).to_table(columns=columns)
+        # offsets of 32 bits end at 2 GiB, as of 60 million ids of 36 bytes: such columns could not be sorted or joined
+        large = [
+            pa.field(f.name, pa.large_string()) if pa.types.is_string(f.type) else f for f in table.schema
+        ]
+        return table.cast(pa.schema(large))
 
     def batches(self, name: str, columns: list[str]) -> Iterator[pa.RecordBatch]:
         """Of the files in the order of their names, each read when it is taken."""

@@ -42,7 +42,7 @@ class Tracks:
     """Parallel arrays, in the order of `numbers`: those of the vocabulary, rising."""
 
     numbers: Ints
-    ids: pa.StringArray
+    ids: pa.LargeStringArray
     plays: Ints
     # that the version before learned from; 0 where its vector came of other tracks, -1 where it had none
     previous_plays: Ints
@@ -120,7 +120,8 @@ def _learned_batches(tracks: Tracks, model: Model) -> Iterator[pa.RecordBatch]:
         rows = slice(start, start + _ROWS)
         yield pa.record_batch(
             [
-                tracks.ids[rows], to_list_array(model.in_vectors[rows]), to_list_array(model.out_vectors[rows]),
+                tracks.ids[rows].cast(pa.string()),
+                to_list_array(model.in_vectors[rows]), to_list_array(model.out_vectors[rows]),
                 pa.array(tracks.plays[rows]), pa.array(model.in_states[rows].astype(np.float64)),
                 pa.array(model.out_states[rows].astype(np.float64)),
             ],
@@ -130,7 +131,7 @@ def _learned_batches(tracks: Tracks, model: Model) -> Iterator[pa.RecordBatch]:
 
 def write_pairs(scratch: Scratch, tracks: Tracks, pairs: Pairs) -> None:
     """Pairs of places in `tracks`, by the tracks' ids."""
-    ids = [tracks.ids.take(pa.array(places)) for places in (pairs.query, pairs.target)]
+    ids = [tracks.ids.take(pa.array(places)).cast(pa.string()) for places in (pairs.query, pairs.target)]
     # an attempt that was cut off may have left them
     scratch.remove(PAIRS)
     scratch.write_table(PAIRS, PAIRS_SCHEMA, iter([pa.record_batch(ids, schema=PAIRS_SCHEMA)]))

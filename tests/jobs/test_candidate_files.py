@@ -43,6 +43,12 @@ def test_check_version_refuses_lists_of_another_training(tmp_path):
         check_version(job, "similar_tracks", DAY, "build-similar-tracks")
 
 
+def test_ids_of_all_tracks_may_be_more_than_2_gib(files):
+    """By their type: its offsets have 64 bits, in the scratch and in what executors map."""
+    write(files, [[make_track(0, "a")], [make_track(1, "b")]], [[]], [[]])
+    assert files.ids().type == files.open().ids.type == pa.large_string()
+
+
 def write(files, tracks, following, similar):
     rows = zip(("tracks", *ORIGINS), (TRACKS, LISTS, LISTS), (tracks, following, similar), strict=True)
     for name, schema, parts in rows:
