@@ -193,11 +193,13 @@ def _find_days_before(job: Job, target: Target) -> list[date]:
     """Those that a retraction found, if it was the last to change the table: this one, or one that was killed then."""
     table = job.warehouse.table(target.name)
     assert table is not None
-    commit = find_commit(read_entry(table.table_uri, table.version()) or [])
-    before = job.warehouse.table(target.name, table.version() - 1)
-    return (
-        read_state(before).days if before and parse_commit_metadata(commit).get("kind") == "retract" else []
-    )
+    uri, newest = table.table_uri, table.version()
+    is_retraction = parse_commit_metadata(find_commit(read_entry(uri, newest) or [])).get("kind") == "retract"
+    # months later the log may have no entry of the version before
+    if not is_retraction or read_entry(uri, newest - 1) is None:
+        return []
+    before = job.warehouse.table(target.name, newest - 1)
+    return read_state(before).days if before else []
 
 
 def _reaches(days: Sequence[date], day: date) -> bool:
