@@ -307,7 +307,7 @@ def test_read_file_head_reads_a_key_of_any_name(store, name, tmp_path):
     head = read_file_head(f"s3a://{BUCKET}/exports/{name}")
     assert recognise(head) == EXAMPLES[0].source
     (start,) = read_starts(load_source(EXAMPLES[0].source), [f"s3a://{BUCKET}/exports/{name}"])
-    assert start.has_objects_over_lines
+    assert not start.has_line_objects
 
 
 # --- many publishers
