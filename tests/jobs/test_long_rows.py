@@ -82,7 +82,7 @@ def test_read_starts_takes_a_document_of_one_line_of_any_length(tmp_path):
     (tmp_path / "a.json").write_text("[" + json.dumps({"a": "x" * MOST_HEAD_BYTES}) + "]")
     files = list_files([str(tmp_path)], pytest.fail)
     (start,) = read_starts(Source(name="s", format="json"), [file.path for file in files])
-    assert start.has_objects_over_lines
+    assert not start.has_line_objects
 
 
 def test_read_starts_finds_the_header_behind_blank_lines(tmp_path):
