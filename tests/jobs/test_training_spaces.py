@@ -213,7 +213,7 @@ def test_replay_keeps_the_space_of_the_manifest(root, tmp_path):
     _, _, manifest = build_by_both(root, tmp_path, make_labels(*DAYS), BOTH, space="s2")
     folder = next(path for path in tmp_path.iterdir() if path.is_dir())
     arguments = ["--root", root, "--replay", str(folder), "--out", str(tmp_path / "again")]
-    with pytest.raises(WrongUsage, match="takes features, outcomes, space and release from the manifest"):
+    with pytest.raises(WrongUsage, match="makes the set that its manifest describes; got --space beside it"):
         build_training_set.main([*arguments, "--space", "s1"])
     assert build_training_set.main(arguments) == 0
     assert load(str(tmp_path / "again")).content_hash == manifest.content_hash
