@@ -35,7 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "codes": "codes of a level, at most one for two tracks that were learned",
         "seed": "of the clustering",
     }
-    # no default, so that what was given can be told apart: a space keeps the books of its first day
+    # no default, so that it is known what was given: a space keeps the books of its first day
     for name, text in helps.items():
         parser.add_argument(f"--{name}", type=int, help=f"{text} ({DEFAULTS[name]}; later the space's)")
     args = parser.parse_args(argv)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from features.ingest import deduplicate, select_event_columns, select_valid
 from jobs.inputs import TableInput
 from jobs.job import Job
-from jobs.known_ids import check_owners, drop_published, find_published
+from jobs.known_ids import Published, check_owners, drop_published, find_published
 from schemas import Contract
 
 if TYPE_CHECKING:
@@ -60,9 +60,7 @@ def select_new(
     hashes = _find_repeated_hashes(valid, rows, keys)
     if hashes.num_rows > MOST_HASHES:
         events = deduplicate(events_with_reasons, contract, *kept)
-        if published and published.has_other_sources:
-            check_owners(contract, events, published.existing, source)
-        new = _drop_published(events, contract, rows).drop(*other_keys).persist()
+        new = _drop_published(events, contract, source, published, rows).drop(*other_keys).persist()
         return NewEvents(existing, new, new)
     few, once = None, select_event_columns(valid, contract, *kept)
     if hashes.num_rows:
@@ -70,18 +68,21 @@ def select_new(
         is_repeated = reduce(or_, (_is_among(key, n) for n, key in enumerate(keys)))
         marked = _join_hashes(events_with_reasons, repeated, keys)
         few = deduplicate(marked.where(is_repeated), contract, *kept)
-        if published and published.has_other_sources:
-            check_owners(contract, few, published.existing, source)
         if rows is not None:
             rows = rows.join(repeated, F.xxhash64(keys[0]) == F.col("_hash"), "left_semi")
         once = select_event_columns(select_valid(marked).where(~is_repeated), contract, *kept)
-        few = _drop_published(few, contract, rows).persist()
+        few = _drop_published(few, contract, source, published, rows).persist()
         once = once.unionByName(few)
     return NewEvents(existing, once.drop(*other_keys), few)
 
 
-def _drop_published(events: DataFrame, contract: Contract, published: DataFrame | None) -> DataFrame:
-    return events if published is None else drop_published(events, contract, published)
+def _drop_published(
+    events: DataFrame, contract: Contract, source: str, published: Published | None, rows: DataFrame | None
+) -> DataFrame:
+    """Without those among `rows`, which are all that is published of their ids, or more."""
+    if published and published.has_other_sources:
+        check_owners(contract, events, published.existing, source)
+    return events if rows is None else drop_published(events, contract, rows)
 
 
 def _find_repeated_hashes(events: DataFrame, published: DataFrame | None, keys: tuple[str, ...]) -> pa.Table:
