@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import argparse
 import json
 import logging
 import os
@@ -15,6 +16,7 @@ import pytest
 import segue
 from segue import command
 from segue.command import main
+from segue.parser import CommandParser
 from segue.releases import TableVersion, append_release
 
 DAY = date(2026, 11, 20)
@@ -248,6 +250,22 @@ def test_releases_of_an_empty_root_lists_none(tmp_path, capsys):
 
 
 # --- output for programs
+
+
+def test_home_is_found_behind_an_equals_sign_as_a_shell_finds_it_behind_a_space(root, monkeypatch, capsys):
+    monkeypatch.setenv("HOME", str(Path(root).parent))
+    at_home = f"~/{Path(root).name}"
+    assert main(["releases", f"--root={at_home}"]) == 0
+    assert capsys.readouterr().out.strip(), "the root at home was not read"
+    parser = CommandParser()
+    parser.add_argument("--training-set", nargs="+")
+    parser.add_argument("name")
+    args = parser.parse_args(["--training-set=~/a b", "~x"])
+    expected = argparse.Namespace(training_set=[f"{Path(root).parent}/a b"], name="~x")
+    assert args == expected, "each option takes ~ alike, and nothing else is touched"
+    assert parser.parse_args(["--training-set=a~", "x"]).training_set == ["a~"], (
+        "~ is home at the start alone"
+    )
 
 
 def test_lookup_prints_rows_as_json(root, capsys):
