@@ -9,13 +9,15 @@ from functools import cache
 from typing import Any
 
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from expectations.verdict import name_status
 from expectations.wording import format_number
 
-# Names of five thousand letters were seen; whoever needs all of one has the quality results.
+# Of values: names of five thousand letters were seen; whoever needs all of one has the quality results.
 LONGEST_TEXT = 600
+# A terminal takes no longer line.
+LONGEST_COMMAND = 4096
 _UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
 NOTHING = "\N{EN DASH}"
 # The sign says it without the colour.
@@ -51,6 +53,8 @@ def make_environment(*packages: str) -> Environment:
     )
     environment.globals["labels"] = LABELS
     environment.filters["status"] = name_status
+    environment.filters["whole"] = show_whole
+    environment.filters["command"] = show_command
     return environment
 
 
@@ -88,6 +92,17 @@ def _make_readable(text: str) -> str:
     if len(text) > LONGEST_TEXT:
         text = f"{text[:LONGEST_TEXT]} … ({len(text):,} characters)"
     return show_unseen(text)
+
+
+def show_whole(text: str) -> Markup:
+    """For SQL, which is copied: where it is cut it runs into an error, or finds something else."""
+    return escape(show_unseen(text))
+
+
+def show_command(text: str) -> Markup | str:
+    """Whole as well, or not at all: a name in it may be of any length."""
+    too_long = f"(a command of {len(text):,} characters, too long for a page)"
+    return show_whole(text) if len(text) <= LONGEST_COMMAND else too_long
 
 
 def show_unseen(text: str) -> str:
