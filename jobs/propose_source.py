@@ -6,10 +6,12 @@ import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
+from jobs.column_values import WHOLE_FLOAT, WHOLE_NUMBER_SQL, Mapped
 from jobs.file_heads import FileHead
+from jobs.propose_durations import has_lengths, map_duration
+from jobs.propose_instants import are_days, are_times_of_day, map_instant
 from schemas.common import quote_name
 from schemas.sql import list_columns
 
@@ -36,7 +38,8 @@ NAMES: Mapping[str, Sequence[str]] = {
     ),
     "track_ms": (
         "track_ms", "track_duration_ms", "media_duration_in_milliseconds", "duration_ms", "length_ms",
-        "track_length_seconds", "duration_seconds", "duration", "length", "track_duration",
+        "track_length_seconds", "duration_seconds", "duration", "length", "track_duration", "track_length",
+        "length_seconds", "track_seconds",
     ),
     "skipped": ("skipped", "is_skipped", "skip"),
     "saved": ("saved", "is_saved", "liked", "is_like"),
@@ -58,18 +61,9 @@ TRACK_NAMES: Mapping[str, Sequence[str]] = {
 }  # fmt: skip
 # What cannot be null in plays.
 REQUIRED = ("user_id", "track_id", "played_at")
-# Digits of a count since 1970, of years from 2001 on: seconds, and their thousandths; and how many microseconds one is.
-EPOCHS = {10: ("timestamp_seconds", "1e6"), 13: ("timestamp_millis", "1e3"), 16: ("timestamp_micros", "1")}
-_ZONE = re.compile(r"(Z|[+-]\d\d:?\d\d| UTC)$")
-_DATE = re.compile(r"\d{4}-\d{1,2}-\d{1,2}")
-
-
-@dataclass(frozen=True)
-class Mapped:
-    """SQL of a column, and what its reader should look at."""
-
-    sql: str
-    note: str = ""
+# Where days and times of day are columns of their own.
+DATES = ("date", "play_date", "start_date", "day")
+TIMES = ("time", "time_of_day", "play_time", "start_time")
 
 
 @dataclass(frozen=True)
@@ -124,8 +118,7 @@ def _format_unused(names: Sequence[str]) -> list[str]:
 
 
 def _map_plays(head: FileHead) -> dict[str, Mapped]:
-    names = {column: name for column, keys in NAMES.items() if (name := _find_name(head, keys))}
-    mapped = {column: _SQL.get(column, _map_value)(head, name) for column, name in names.items()}
+    mapped = _map_columns(head, NAMES)
     title, artist = (_find_name(head, TRACK_NAMES[each]) for each in ("title", "artist_name"))
     if artist and "artist_id" not in mapped:
         mapped["artist_id"] = Mapped(_lower(artist))
@@ -137,14 +130,33 @@ def _map_plays(head: FileHead) -> dict[str, Mapped]:
 
 def _map_tracks(head: FileHead) -> dict[str, Mapped]:
     """Without an id, which is that of plays; empty where there is no title."""
-    names = {column: name for column, keys in TRACK_NAMES.items() if (name := _find_name(head, keys))}
-    mapped = {column: _SQL.get(column, _map_value)(head, name) for column, name in names.items()}
-    return mapped if "title" in names else {}
+    mapped = _map_columns(head, TRACK_NAMES)
+    return mapped if "title" in mapped else {}
 
 
-def _find_name(head: FileHead, candidates: Sequence[str]) -> str | None:
+def _map_columns(head: FileHead, candidates: Mapping[str, Sequence[str]]) -> dict[str, Mapped]:
+    mapped = {}
+    for column, keys in candidates.items():
+        map_, fits = _SQL.get(column, _map_value), _FITS.get(column)
+        if name := _find_name(head, keys, fits):
+            blanks = len(head.rows) - len(_list_values(head, name)) if column in REQUIRED else 0
+            lacks = f"without a value in {blanks} of {len(head.rows)} rows seen: such are rejects"
+            mapped[column] = map_(head, name).add(lacks if blanks else "")
+    return mapped
+
+
+def _find_name(
+    head: FileHead,
+    candidates: Sequence[str],
+    fits: Callable[[Sequence[Any]], bool] | None = None,
+    by_force: bool = True,
+) -> str | None:
+    """The first of which the values fit (else: that most rows have), or else, `by_force`, the first that is there."""
+    fits = fits or (lambda values: 2 * len(values) >= len(head.rows))
     by_letters = {_letters(name): name for name in reversed(head.columns)}
-    return next((by_letters[key] for each in candidates if (key := _letters(each)) in by_letters), None)
+    names = [by_letters[key] for each in candidates if (key := _letters(each)) in by_letters]
+    fitting = (name for name in names if fits(_list_values(head, name)))
+    return next(fitting, names[0] if names and by_force else None)
 
 
 def _letters(name: str) -> str:
@@ -160,69 +172,43 @@ def _map_value(head: FileHead, name: str) -> Mapped:
 
 
 def _map_duration(head: FileHead, name: str) -> Mapped:
-    column = _column(name)
-    values = list(filter(_is_number, _list_values(head, name)))
-    numbers = sorted(map(float, values))
-    # a track of 1,000 s is rare, and one of 1,000 ms too
-    is_seconds = bool(numbers) and numbers[len(numbers) // 2] < 1000 and "ms" not in _letters(name)
-    if is_seconds:
-        return Mapped(_round(column, "1000"), "taken as seconds, by its values")
-    note = "" if numbers else "no number was seen in it"
-    return Mapped(_round(column) if _has_fractions(values) else column, note)
+    return map_duration(name, _column(name), _list_values(head, name))
 
 
 def _map_instant(head: FileHead, name: str) -> Mapped:
-    column, values = _column(name), _list_values(head, name)
-    if not values:
-        return Mapped(column, "no value was seen in it")
-    if all(isinstance(value, datetime) for value in values):
-        has_zone = all(value.tzinfo for value in values)
-        return Mapped(column, "" if has_zone else "without a zone: taken as UTC")
-    texts = [str(value).strip() for value in values]
-    # what most values are: the others will be rejects, which is what a reject is for
-    numbers, dates = list(filter(_is_number, texts)), list(filter(_DATE.match, texts))
-    if 2 * len(numbers) > len(texts):
-        return _map_epoch(column, numbers)
-    if 2 * len(dates) > len(texts):
-        return Mapped(column, "" if all(map(_ZONE.search, dates)) else "without a zone: taken as UTC")
-    return Mapped(
-        f"try_to_timestamp({column}, 'd/MM/yyyy H:mm')", f"write how times are written; seen: {texts[0]}"
-    )
+    date, time = _find_date_and_time(head, name)
+    if not (date and time):
+        return map_instant(_column(name), _list_values(head, name))
+    both = [f"{row[date]} {row[time]}" for row in head.rows if row.get(date) and row.get(time)]
+    return map_instant(f"concat({_column(date)}, ' ', {_column(time)})", both)
 
 
-def _map_epoch(column: str, texts: Sequence[str]) -> Mapped:
-    digits = {len(text.partition(".")[0].lstrip("-")) for text in texts}
-    unit = EPOCHS.get(next(iter(digits))) if len(digits) == 1 else None
-    note = "" if unit else f"write the unit of such numbers; seen: {texts[0]}"
-    function, factor = unit or EPOCHS[10]
-    if _has_fractions(texts):
-        return Mapped(f"timestamp_micros({_round(column, factor)})", note)
-    return Mapped(f"{function}(try_cast({column} as bigint))", note)
+def _find_date_and_time(head: FileHead, name: str) -> tuple[str | None, str | None]:
+    """Where the days are in a column of their own: the two, of which `name` is one."""
+    values = _list_values(head, name)
+    if are_times_of_day(values):
+        return _find_name(head, DATES, are_days, by_force=False), name
+    return name, _find_name(head, TIMES, are_times_of_day, by_force=False) if are_days(values) else None
 
 
-def _round(column: str, factor: str = "1") -> str:
-    number = f"try_cast({column} as double)"
-    return f"cast(round({number if factor == '1' else f'{number} * {factor}'}) as bigint)"
-
-
-def _has_fractions(numbers: Iterable[Any]) -> bool:
-    """As pandas writes integers of a column with nulls, too: to SQL a text with a point is no integer, but null."""
-    return any("." in str(number) for number in numbers)
-
-
-def _is_number(value: Any) -> bool:
-    try:
-        float(value)
-    except (TypeError, ValueError):
-        return False
-    return not isinstance(value, bool)
+def _map_id(head: FileHead, name: str) -> Mapped:
+    """Numbers that pandas wrote as floats, as a column of it with nulls has them: 7.0 is 7 in the next file."""
+    values, column = _list_values(head, name), _column(name)
+    if not values or not all(WHOLE_FLOAT.fullmatch(str(value)) for value in values):
+        return Mapped(column)
+    is_number = head.kind == "parquet" and isinstance(values[0], float)
+    sql = f"try_cast({column} as bigint)" if is_number else WHOLE_NUMBER_SQL.format(column)
+    return Mapped(sql, "whole numbers that are written as floats: 7.0 is read as 7")
 
 
 _SQL: Mapping[str, Callable[[FileHead, str], Mapped]] = {
     "played_at": _map_instant,
     "ms_played": _map_duration,
     "track_ms": _map_duration,
+    **dict.fromkeys(("play_id", "user_id", "track_id", "artist_id"), _map_id),
 }
+# Whether a column can be it, by the values that are seen.
+_FITS: Mapping[str, Callable[[Sequence[Any]], bool]] = {"ms_played": has_lengths, "track_ms": has_lengths}
 
 
 def _lower(name: str) -> str:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from features.ingest import parse_and_validate_events, parse_and_validate_plays, play_fields
 from features.tracks import parse_and_validate_tracks, select_tracks, track_fields
+from jobs.column_values import WHOLE_FLOAT, WHOLE_NUMBER_SQL
 from jobs.errors import JobError
 from jobs.file_heads import FileHead
 from jobs.input_files import InputFile
@@ -174,6 +175,7 @@ def _try_table(
     counts = {"rows": len(events) + len(rejects) + left_out, table: distinct}
     counts |= {"duplicates": len(events) - distinct, "rejected": len(rejects), "left out": left_out}
     _print_counts(args, table, counts, len(parsed) == MOST_ROWS)
+    _warn_of_float_ids(args.json, events)
     if table == TRACKS.name and events:
         # of several rows of a track that which stands
         unique = select_tracks(rows, CONTRACTS[table]).orderBy(key).limit(args.rows)
@@ -219,6 +221,21 @@ def _say(as_json: bool, text: str) -> None:
 def _say_files(as_json: bool, files: Sequence[InputFile], looked_at: Sequence[InputFile]) -> None:
     if len(looked_at) < len(files):
         _say(as_json, f"looked at {len(looked_at)} of {len(files)} files, the first in order of their names")
+
+
+def _warn_of_float_ids(as_json: bool, events: Sequence[Mapping[str, Any]]) -> None:
+    """Of artists, whose ids are names in many sources, so that such a one is no reject: here they are numbers."""
+    ids = {row["artist_id"] for row in events if row.get("artist_id")}
+    if ids and all(WHOLE_FLOAT.fullmatch(id_) for id_ in ids):
+        remedy = f'write artist_id = "{WHOLE_NUMBER_SQL.format("...")}", ... being what stands there'
+        _say(
+            as_json,
+            f"artist_id: {min(ids)} and all others are whole numbers with a point, as pandas writes them;",
+        )
+        _say(
+            as_json,
+            f"where a file has {min(ids).partition('.')[0]} it is another artist. To read both alike {remedy}",
+        )
 
 
 def _print_counts(args: argparse.Namespace, table: str, counts: Mapping[str, int], is_cut: bool) -> None:

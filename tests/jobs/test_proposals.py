@@ -17,7 +17,6 @@ import pytest
 
 from jobs.file_heads import read_file_head
 from jobs.propose_source import propose_source
-from jobs.sources import load_source
 
 CSV = "User Id;Song;Artist;Start Time;Play Seconds;shoe size\nu1;One;A;2026-10-01T10:00:00Z;31.5;42\n"
 PLAYS = {
@@ -27,18 +26,6 @@ PLAYS = {
     "played_at": "`Start Time`",
     "ms_played": "cast(round(try_cast(`Play Seconds` as double) * 1000) as bigint)",
 }
-
-
-@pytest.fixture
-def propose(tmp_path):
-    def propose(content, name="log.csv"):
-        path = tmp_path / name
-        path.write_bytes(content if isinstance(content, bytes) else content.encode())
-        proposal = propose_source(read_file_head(str(path)))
-        (tmp_path / "source.toml").write_text(proposal.text, encoding="utf-8")
-        return proposal, load_source(str(tmp_path / "source.toml"))
-
-    return propose
 
 
 def test_csv_with_names_of_others(propose):
@@ -92,6 +79,13 @@ INSTANTS = {
     "1700000000123456.0": "timestamp_micros(cast(round(try_cast(played_at as double)) as bigint))",
     "2026-10-01 10:00:00": "played_at",
     "1/10/2026 9:00": "try_to_timestamp(played_at, 'd/MM/yyyy H:mm')",
+    "1700000000123456789": "timestamp_micros(try_cast(played_at as bigint) div 1000)",
+    "1.7e+09": "timestamp_micros(cast(round(try_cast(played_at as double) * 1e6) as bigint))",
+    "31/10/2026 9:00": "try_to_timestamp(played_at, 'd/M/yyyy H:mm[:ss]')",
+    "10/31/2026 9:00 PM": "try_to_timestamp(played_at, 'M/d/yyyy h:mm[:ss] a')",
+    "31.10.2026 09:00:01": "try_to_timestamp(played_at, 'd.M.yyyy H:mm[:ss]')",
+    "2026/10/31 09:00": "try_to_timestamp(played_at, 'yyyy/M/d H:mm[:ss]')",
+    '"06 Feb 2026, 23:07"': "try_to_timestamp(played_at, 'd MMM yyyy, H:mm[:ss]')",
 }
 
 
@@ -100,10 +94,21 @@ def test_unit_of_instants_follows_from_their_values(propose, text, sql):
     assert propose(f"user_id,track_id,played_at\nu,t,{text}\n")[1].plays["played_at"] == sql
 
 
+CLOCK = (
+    "cast(round(aggregate(split(ms_played, ':'), 0d, "
+    "(total, part) -> total * 60 + try_cast(part as double)) * 1000) as bigint)"
+)
 DURATIONS = {
     "180000": "ms_played",
     "180000.0": "cast(round(try_cast(ms_played as double)) as bigint)",
     "n/a": "ms_played",
+    "nan": "ms_played",
+    "3:25": CLOCK,
+    "0:03:25": CLOCK,
+    "75:00.5": CLOCK,
+    '"205,300"': "cast(round(try_cast(replace(ms_played, ',', '') as double)) as bigint)",
+    '"205,3"': "cast(round(try_cast(replace(ms_played, ',', '.') as double)) as bigint)",
+    "205\u202f300": "cast(round(try_cast(replace(ms_played, '\u202f', '') as double)) as bigint)",
 }
 
 

@@ -78,6 +78,28 @@ def test_proposed_sql_reads_numbers_with_a_point(spark, folder):
     assert tuple(row) == (1700000000123000, 1000)
 
 
+def test_proposed_sql_reads_lengths_of_other_notations(spark, folder):
+    read = {"3:25": 205000, "1:02:03.5": 3723500, '"205,300"': 205300}
+    for text, milliseconds in read.items():
+        (folder / "log.csv").write_text(
+            f"user_id,track_id,played_at,ms_played\nu,t,31/10/2026 9:05 PM,{text}\n"
+        )
+        (folder / "source.toml").write_text(propose_source(read_file_head("log.csv")).text)
+        plays = load_source("source.toml").plays
+        length = text.strip('"')
+        values = spark.sql(f"select '31/10/2026 9:05 PM' played_at, '{length}' ms_played")
+        row = values.selectExpr(f"unix_seconds({plays['played_at']})", plays["ms_played"]).first()
+        assert tuple(row) == (1793480700, milliseconds), text
+
+
+@pytest.mark.parametrize(("ids", "is_said"), [("7.0 81.0", True), ("7.0 Blink", False), ("7 8", False)])
+def test_artists_whose_ids_are_floats_are_said(capsys, ids, is_said):
+    """They are no rejects, as an artist may be known by its name: but 7 of the next file is another one."""
+    rows = [{"artist_id": None}, *({"artist_id": id_} for id_ in ids.split())]
+    try_source._warn_of_float_ids(False, rows)
+    assert ("where a file has 7 it is another artist" in capsys.readouterr().out) == is_said, ids
+
+
 def test_proposal_that_lacks_columns_ends_with_them(folder, capsys):
     (folder / "a.csv").write_text("who,what\nx,y\n")
     assert run(try_source, "a.csv") == 1
