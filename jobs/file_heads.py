@@ -25,6 +25,9 @@ HEAD_BYTES = 2**20
 PARQUET_BUFFER = 2**16
 # Rows that a guess is made of.
 MOST_ROWS = 200
+NO_COLUMNS = (
+    'text without columns (if a line is a session of track ids, write a source file with format = "sessions")'
+)
 SEPARATORS = (",", "\t", ";", "|", "::")
 _JSON_KEY = re.compile(r'"((?:[^"\\]|\\.)*)"\s*:')
 # What a header's name may be and a value of the first row is not.
@@ -185,7 +188,7 @@ def _read_csv(path: str, text: str, layout: dict[str, Any]) -> FileHead:
             path, f"text below {lines[0].strip()!r}, as spreadsheets write it (take that line out)"
         )
     if _count_columns(lines, separator) < 2:
-        return FileHead(path, "text without columns", first=lines[0][:200])
+        return FileHead(path, NO_COLUMNS, first=lines[0][:200])
     if separator != ",":
         layout["separator"] = separator
     if any(line_end in line for line in lines):

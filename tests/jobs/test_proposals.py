@@ -191,7 +191,7 @@ KINDS = {
     b"BZhxxxx": "a broken archive",
     b"\xfd7zXZ": "xz (unpack it)",
     b"<?xml version='1.0'?>": "XML (save its table as CSV",
-    b"hello\n": "text without columns",
+    b"hello\n": "text without columns (if a line is a session of track ids, write",
     b"sep=;\na;b\n": "text below 'sep=;'",
     b" \n": "an empty file",
 }
