@@ -22,6 +22,7 @@ from jobs.publishing.rewrite import Rewrite, mark_erased, rewrite_files
 from jobs.publishing.warehouse import Warehouse
 from jobs.receipts import Erasure, make_receipt, print_receipt, write_receipt
 from jobs.user_ids import find_buckets, find_whole, join_alternatives, list_first, read_ids
+from jobs.written_texts import erase_from_texts, remove_rows_of_pages
 from schemas import CONTRACTS, Contract
 from segue.errors import SegueError
 from segue.parser import CommandParser
@@ -66,8 +67,7 @@ def run(args: argparse.Namespace) -> int:
     erasures = [_erase(job, name, ids) for name in TABLES if CONTRACTS[name].personal and job.has(name)]
     if not erasures:
         raise JobError(f"no table under {args.root} holds listeners; there is nobody to erase")
-    if hidden := erase_paths(job.warehouse, ids):
-        job.say(f"input files: {hidden:,} records no longer say a path, as an id was in it")
+    _erase_from_records(job, ids)
     rollback = next((each for each in list_releases(args.root)[:1] if each.rollback_of), None)
     problem = _release(job)
     now = datetime.now(UTC)
@@ -126,6 +126,22 @@ def _erase(job: Job, name: str, ids: Sequence[str]) -> Erasure:
         staged = f", {len(erasure.staged)} staged batches" if erasure.staged else ""
         job.say(f"{name}: {erasure.rows:,} rows erased{staged}")
     return erasure
+
+
+def _erase_from_records(job: Job, ids: Sequence[str]) -> None:
+    """Out of what is written about the tables."""
+    if hidden := erase_paths(job.warehouse, ids):
+        job.say(f"input files: {hidden:,} records no longer say a path, as an id was in it")
+    words = f"The rows that were shown here went with an erasure on {datetime.now(UTC):%Y-%m-%d}."
+    if pages := remove_rows_of_pages(job.warehouse, _may_hold_listeners, words):
+        job.say(f"pages: {pages:,} no longer show rows of refused batches")
+    if texts := erase_from_texts(job.warehouse, ids):
+        job.say(f"logs and outcomes of steps: {texts:,} no longer name them")
+
+
+def _may_hold_listeners(table: str, attempt: str) -> bool:
+    # nobody can tell whose rows they are; a page of before does not even say of which table
+    return not table or table not in CONTRACTS or CONTRACTS[table].personal
 
 
 def _find_files(job: Job, name: str, ids: Sequence[str], erasure: Erasure) -> list[str] | None:

@@ -332,6 +332,39 @@ def test_forget_says_that_it_ends_a_rollback(small, capsys):
     assert read_receipt(small.root)["ended_rollback"] == old.release_id
 
 
+def test_forget_leaves_no_file_with_the_id_or_rows_of_refused_batches_but_those_that_old_releases_hold(small):
+    id_, root = "ada-of-the-erasure", Path(small.root)
+    small.apply(Ingest("second", (Play("p3", id_, "t1", NOON, 1_000),)))
+    small.build()
+    small.release()
+    for name, text in write_texts(id_).items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(text)
+    assert forget.main(["--root", small.root, "--run-id", "forget-test", "--user", id_]) == 0
+    files = [path for path in root.rglob("*") if path.is_file() and path.suffix != ".parquet"]
+    assert set(map(root.joinpath, write_texts(id_))) < set(files), "what is looked at is not there"
+    named = [path for path in files if id_.encode() in path.read_bytes()]
+    assert not named, "these files name an erased listener"
+    shown = [path for path in files if b"0af3" in path.read_bytes()]
+    assert shown == [root / "quality" / "tracks.html"], (
+        "rows of refused batches that may be an erased listener's"
+    )
+
+
+def write_texts(id_):
+    """By path below the root, what people read there."""
+    shown = '<section class="kept-rows" data-table="{}" data-attempt="a1">0af3</section>'
+    steps = [{"step": "ingest-plays", "why": f"file {id_}.csv cannot be read"}]
+    return {
+        "quality/plays.html": shown.format("plays"),
+        "quality/site/batches/a1.html": shown.format("sessions"),
+        "quality/tracks.html": shown.format("tracks"),
+        "quality/run-1.steps.json": json.dumps(steps),
+        "logs/segue.log": f"2026-11-20 04:00:00 ERROR cannot cast '{id_}'\n",
+        "logs/spark.log": f"2026-11-20 04:00:00 ERROR {id_}\n",
+    }
+
+
 def test_forget_without_users_is_wrong_usage(tmp_path):
     with pytest.raises(WrongUsage, match="nobody to erase"):
         forget.main(["--root", str(tmp_path)])
