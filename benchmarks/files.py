@@ -68,7 +68,7 @@ def _measure(
     size = sum(file.bytes for file in before.files)
     print(f"{root.rsplit('/', 1)[-1]}: {len(before.files)} files, {size / 2**20:.1f} MiB", flush=True)
     shares = {f"read for {n:,} listeners": _count_bytes_read(before, users[:n]) / size for n in KEYS}
-    forget._erase(job, "sessions", users[:1])
+    forget._erase_all(job, users[:1])
     left = {file.path for file in _open(job).files}
     gone = sum(file.bytes for file in before.files if file.path not in left)
     return shares | {"rewritten to erase one listener": gone / size}

@@ -1,7 +1,7 @@
 """Evaluates a published space on plays held out: next tracks, similar tracks, baselines; on request another day's.
 
-Held out are the last tracks of some sessions, which a training of the same window and settings did not see;
-of fewer sessions more are held out, and some of these were learned from. Sessions after the day of the
+Held out are the last tracks of some sessions, which a training of the same settings did not see; of versions that
+did not note how many these were, a shorter window asks some that were learned from. Sessions after the day of the
 embeddings are unseen altogether.
 """
 
@@ -19,11 +19,13 @@ from features.embeddings.evaluation import compare_hits
 from features.embeddings.settings import Settings
 from jobs.arguments import new_parser, parse_day
 from jobs.embeddings.evaluation import Evaluation, evaluate_space
+from jobs.embeddings.parents import find_held_out_share
 from jobs.embeddings.scratch import Scratch
 from jobs.embeddings.steps import TABLE, add_day_argument, days_ending, resolve_day
 from jobs.errors import JobError, WrongUsage
 from jobs.inputs import TableInput
 from jobs.job import Job
+from jobs.messages import LOG
 from jobs.settings_flags import add_flags, from_flags
 from segue import show
 
@@ -35,13 +37,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     job = Job("evaluate-track-embeddings", args.root, args.run_id)
     day = resolve_day(job, args.day)
     settings = from_flags(args, Settings)
-    sessions = job.table("sessions", days_ending(args.on_day or day, args.days))
+    requested = days_ending(args.on_day or day, args.days)
+    sessions = job.table("sessions", requested)
     days = [day, *([resolve_day(job, args.against)] if args.against else [])]
-    evaluations = [_evaluate_day(job, sessions, each, settings) for each in days]
+    # the same pairs of both
+    share = min(_find_unseen_share(job, each, requested) for each in days)
+    evaluations = [_evaluate_day(job, sessions, each, settings, share) for each in days]
     # a pair is the last two tracks of a session, and one track more must be left to learn from
     if not evaluations[0].hits:
         raise JobError(
-            f"there is nothing to evaluate on: no session of {args.days} days has three tracks; give more --days"
+            f"there is nothing to evaluate on: of {args.days} days no session with three tracks was held out of the "
+            "training; give more --days, or later ones by --on-day"
         )
     # paired: of the same pairs in both, so that what is hard to predict is so for both
     hits = [np.array(each.hits, bool) for each in evaluations]
@@ -56,7 +62,23 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _evaluate_day(job: Job, sessions: TableInput, day: date, settings: Settings) -> Evaluation:
+def _find_unseen_share(job: Job, day: date, requested: Sequence[date]) -> float:
+    """Of sequences of the requested days, the share that may be asked of the embeddings of `day`."""
+    if min(requested) > day:
+        return 1.0
+    share = find_held_out_share(job, day)
+    if share is None:
+        LOG.warning(
+            "  (the trainings of %s did not all note which sessions they held out: with fewer --days than they had, "
+            "some pairs were learned from, and figures come out too high)",
+            day,
+        )
+    return 1.0 if share is None else share
+
+
+def _evaluate_day(
+    job: Job, sessions: TableInput, day: date, settings: Settings, largest_share: float
+) -> Evaluation:
     embeddings = job.read(TABLE, [day])
     # read off a vector: days of one table may have been trained with other dimensions
     size = embeddings.where("vector is not null").selectExpr("size(vector)").limit(1).collect()
@@ -66,7 +88,7 @@ def _evaluate_day(job: Job, sessions: TableInput, day: date, settings: Settings)
     scratch = Scratch(job.warehouse.path("scratch", "evaluation", f"{job.run_id}-{day}"))
     try:
         settings = settings.replace(dimensions=size[0][0])
-        return evaluate_space(scratch, sessions.rows(), sessions.count, embeddings, settings)
+        return evaluate_space(scratch, sessions.rows(), sessions.count, embeddings, settings, largest_share)
     finally:
         scratch.remove()
 

@@ -181,7 +181,7 @@ def erase_paths(warehouse: Warehouse, ids: Collection[str]) -> int:
         rows = FILES.read(warehouse, FILES.contract.names).to_pylist()
         # records of before may have the URI of a path, in which signs are escaped
         texts = [f"{row['path']} {row['error']} {_decode_paths(row['error'] or '')}" for row in rows]
-        named = [rows[n] for n in _find_mentions(texts, ids)]
+        named = [rows[n] for n in find_mentions(texts, ids)]
         for row in named:
             row.update(path=None, error=row["error"] and "(it named an erased listener)")
         if named:
@@ -198,7 +198,7 @@ def erase_paths(warehouse: Warehouse, ids: Collection[str]) -> int:
     return retry(look_and_write, CommitFailedError)
 
 
-def _find_mentions(texts: Sequence[str], ids: Collection[str]) -> list[int]:
+def find_mentions(texts: Sequence[str], ids: Collection[str]) -> list[int]:
     """Places of texts with one of the ids in it, between whatever signs a name of a file has: u1 is not u12."""
     # at once over all of them, as most ids of a long list are in none
     whole = "\n".join(texts)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING
 
 from expectations.verdict import Refused
 from jobs import TABLES, release_tables
 from jobs.arguments import add_common_arguments
+from jobs.erasures import ERASURE, Erasure, ErasureNote, hash_ids
 from jobs.errors import JobError, WrongUsage
 from jobs.file_records import erase_paths, record_retraction
 from jobs.job import Job
@@ -20,8 +22,9 @@ from jobs.publishing.quarantine import remove_quarantine
 from jobs.publishing.retention import list_unpublished, vacuum
 from jobs.publishing.rewrite import Rewrite, mark_erased, rewrite_files
 from jobs.publishing.warehouse import Warehouse
-from jobs.receipts import Erasure, make_receipt, print_receipt, write_receipt
+from jobs.receipts import make_receipt, print_receipt, write_receipt
 from jobs.user_ids import find_buckets, find_whole, join_alternatives, list_first, read_ids
+from jobs.written_texts import erase_from_texts, remove_rows_of_pages
 from schemas import CONTRACTS, Contract
 from segue.errors import SegueError
 from segue.parser import CommandParser
@@ -62,12 +65,8 @@ def run(args: argparse.Namespace) -> int:
             f"nothing here declares {', '.join(unknown)} under {args.root}, and listeners in there would stay; run "
             "this in the project that declares them, or remove their folders"
         )
-    # upstream tables first: whoever read one before its mark can then no longer publish what is made of it
-    erasures = [_erase(job, name, ids) for name in TABLES if CONTRACTS[name].personal and job.has(name)]
-    if not erasures:
-        raise JobError(f"no table under {args.root} holds listeners; there is nobody to erase")
-    if hidden := erase_paths(job.warehouse, ids):
-        job.say(f"input files: {hidden:,} records no longer say a path, as an id was in it")
+    erasures, note = _erase_all(job, ids)
+    _erase_from_records(job, ids)
     rollback = next((each for each in list_releases(args.root)[:1] if each.rollback_of), None)
     problem = _release(job)
     now = datetime.now(UTC)
@@ -77,6 +76,7 @@ def run(args: argparse.Namespace) -> int:
     receipt, missing = make_receipt(job, ids, erasures, problem, rollback, now)
     print_receipt(receipt)
     print(f"Receipt: {write_receipt(job, receipt, now)}")
+    note.remove()
     if receipt["readers_see_them"]:
         print("\nReaders still see them: put right what is said of the release above, then run this again")
     if missing:
@@ -109,41 +109,75 @@ def main(argv: Sequence[str] | None = None) -> int:
     return run(parser.parse_args(argv))
 
 
-def _erase(job: Job, name: str, ids: Sequence[str]) -> Erasure:
+def _erase_all(job: Job, ids: Sequence[str]) -> tuple[list[Erasure], ErasureNote]:
+    """What became of each table, noted until there is a receipt.
+
+    Raises:
+        JobError: no table holds listeners.
+    """
+    names = [name for name in TABLES if CONTRACTS[name].personal and job.has(name)]
+    if not names:
+        raise JobError(f"no table under {job.warehouse.root} holds listeners; there is nobody to erase")
+    note = ErasureNote(job.warehouse, ids)
+    erasures = note.begin(names)
+    # upstream tables first: whoever read one before its mark can then no longer publish what is made of it
+    for each in erasures:
+        _erase(job, each, ids, note.id, partial(note.write, erasures))
+        each.rows = note.count_rows(each.table, each.before, each.version or each.before)
+        staged = f", {len(each.staged)} staged batches" if each.staged else ""
+        job.say(f"{each.table}: {each.rows:,} rows erased{staged}")
+    return erasures, note
+
+
+def _erase(job: Job, erasure: Erasure, ids: Sequence[str], id_: str, write_note: Callable[[], None]) -> None:
+    name = erasure.table
     with job.lease(name):
         record_retraction(job, name)
         # nobody can tell whose rows they are, so all of the table's go
         remove_quarantine(job.warehouse, name)
-        erasure = Erasure(name, staged=_drop_staged(job, name))
+        _drop_staged(job, erasure, write_note)
         # looked at again after each rewrite: a publisher may have brought rows of them meanwhile
-        while (files := _find_files(job, name, ids, erasure)) is not None:
+        while (files := _find_files(job, ids, erasure)) is not None:
+            write_note()
             for start in range(0, len(files), FILES_PER_REWRITE):
                 # opened again for each chunk, for the same reason
                 table = job.warehouse.create(CONTRACTS[name])
                 chunk = tuple(files[start : start + FILES_PER_REWRITE])
                 users = _rows_of_users(CONTRACTS[name], ids)
-                rewrite_files(job, Rewrite("erase", table, name, chunk, gone=users))
-        staged = f", {len(erasure.staged)} staged batches" if erasure.staged else ""
-        job.say(f"{name}: {erasure.rows:,} rows erased{staged}")
-    return erasure
+                rewrite_files(job, Rewrite("erase", table, name, chunk, gone=users, about={ERASURE: id_}))
 
 
-def _find_files(job: Job, name: str, ids: Sequence[str], erasure: Erasure) -> list[str] | None:
+def _erase_from_records(job: Job, ids: Sequence[str]) -> None:
+    """Out of what is written about the tables."""
+    if hidden := erase_paths(job.warehouse, ids):
+        job.say(f"input files: {hidden:,} records no longer say a path, as an id was in it")
+    words = f"The rows that were shown here went with an erasure on {datetime.now(UTC):%Y-%m-%d}."
+    if pages := remove_rows_of_pages(job.warehouse, _may_hold_listeners, words):
+        job.say(f"pages: {pages:,} no longer show rows of refused batches")
+    if texts := erase_from_texts(job.warehouse, ids):
+        job.say(f"logs and outcomes of steps: {texts:,} no longer name them")
+
+
+def _may_hold_listeners(table: str, attempt: str) -> bool:
+    # nobody can tell whose rows they are; a page of before does not even say of which table
+    return not table or table not in CONTRACTS or CONTRACTS[table].personal
+
+
+def _find_files(job: Job, ids: Sequence[str], erasure: Erasure) -> list[str] | None:
     """Files that hold rows of these listeners; None once there are none, and that is in the log."""
     from pyspark.sql import functions as F
 
-    contract = CONTRACTS[name]
+    name, contract = erasure.table, CONTRACTS[erasure.table]
     table = job.warehouse.add_missing_columns(contract)
     rows = job.at(name, table.version(), buckets=find_buckets(ids, contract))
     rows_of_users = rows.where(_rows_of_users(contract, ids))
     file = find_part_file().alias("file")
     users = F.collect_set("user_id").alias("users")
     mentions = _mentions(contract, ids).alias("mentions")
-    measures = (F.count("*").alias("rows"), F.min("ds").alias("day"), users, mentions)
+    measures = (F.min("ds").alias("day"), users, mentions)
     if counts := rows_of_users.groupBy(file).agg(*measures).collect():
         names = {row["file"] for row in counts}
-        erasure.rows += sum(row["rows"] for row in counts)
-        erasure.users.update(id_ for row in counts for id_ in (*row["users"], *row["mentions"]))
+        erasure.users.update(hash_ids(id_ for row in counts for id_ in (*row["users"], *row["mentions"])))
         days = [row["day"] for row in counts] + ([erasure.first_day] if erasure.first_day else [])
         erasure.first_day = min(days)
         files = [(day, file) for file, day in list_file_days(table) if name_part_file(file) in names]
@@ -196,21 +230,23 @@ def _list_patterns(contract: Contract, ids: Sequence[str]) -> list[str]:
     return [find_whole(each) for each in join_alternatives(ids)] if "raw" in contract.names else []
 
 
-def _drop_staged(job: Job, name: str) -> list[str]:
+def _drop_staged(job: Job, erasure: Erasure, write_note: Callable[[], None]) -> None:
     """Removes what is staged and unpublished, whoever is in it: a write that was killed left files without a log.
 
     Where no lease keeps others away, one of them may lose the batch that it is making; it then says so.
     """
+    name = erasure.table
 
     def list_staged() -> dict[str, str]:
         return list_unpublished(job.warehouse, job.warehouse.create(CONTRACTS[name]), name)
 
     batches = list_staged()
+    erasure.staged = sorted({*erasure.staged, *batches})
+    write_note()
     for id_, path in batches.items():
         # listed again before each: it may have been published since, and then readers would lose its files
         if id_ in list_staged():
             job.warehouse.remove(path)
-    return sorted(batches)
 
 
 def _release(job: Job) -> str | None:

@@ -32,6 +32,7 @@ from jobs.publishing.retention import (
     vacuum,
 )
 from jobs.publishing.rewrite import Rewrite, rewrite_files
+from jobs.written_texts import remove_rows_of_pages
 from schemas import CONTRACTS, Contract
 from segue.parser import CommandParser
 from segue.storage import find_table, releases_uri
@@ -50,11 +51,16 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     job, now = Job("maintain", args.root, args.run_id), datetime.now(UTC)
+    unkept: set[str] = set()
     for name in args.tables:
         # one lease at a time, so that a step waits for the work on its own table only
         with job.lease(name):
             if job.has(name):
-                _maintain(job, name, now, args.dry_run)
+                unkept |= _maintain(job, name, now, args.dry_run)
+    if unkept:
+        words = f"The rows that were shown here were kept for so long, and went on {now:%Y-%m-%d}."
+        pages = remove_rows_of_pages(job.warehouse, lambda _, attempt: attempt in unkept, words)
+        job.say(f"rows of {len(unkept):,} refused batches removed, and from {pages:,} pages")
     if leftovers := sweep(job.warehouse, now, args.dry_run):
         would = "would be" if args.dry_run else ""
         job.say(f"scratch: {len(leftovers)} trainings that were cut off {would} swept")
@@ -78,19 +84,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     return run(parser.parse_args(argv))
 
 
-def _maintain(job: Job, name: str, now: datetime, dry_run: bool) -> None:
+def _maintain(job: Job, name: str, now: datetime, dry_run: bool) -> set[str]:
+    """The refused attempts of which rows were kept until now."""
     file_count = _compact(job, name, now, dry_run)
     # the rewrite made a version, and the next one goes on top of it
     table = job.warehouse.create(CONTRACTS[name])
-    removals = vacuum(job.warehouse, table, name, now, dry_run)
+    removals, unkept = vacuum(job.warehouse, table, name, now, dry_run), set[str]()
     if not dry_run:
         _record_abandoned(job, name, removals.batches)
         # with the files that these are rows of
-        remove_quarantine(job.warehouse, name, now - find_retention().refused - GRACE)
+        unkept = remove_quarantine(job.warehouse, name, now - find_retention().refused - GRACE)
         # old entries of the log can go only where a newer checkpoint sums them up
         checkpoint(table, last_checkpoint(job.warehouse, job.warehouse.table_path(name)))
     removals.log_entries = clean_log(job.warehouse, name, now, dry_run)
     job.say(f"{name}: {_summarise(file_count, removals, dry_run)}")
+    return unkept
 
 
 def _summarise(file_count: int, removals: VacuumResult, dry_run: bool) -> str:

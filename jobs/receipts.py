@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
 from datetime import date, datetime
 from functools import cache
 from typing import Any
@@ -14,6 +12,7 @@ from typing import Any
 import pyarrow.compute as pc
 
 from jobs import FLOW, TABLES
+from jobs.erasures import Erasure, hash_ids
 from jobs.graph import downstream
 from jobs.job import Job
 from jobs.publishing.retention import GRACE, find_retention
@@ -35,18 +34,6 @@ AGGREGATES = tuple(
 
 # The newest release has no end, so as to be there when nothing newer could be made.
 _UNTIL_NEWER = "a newer release is made"
-
-
-@dataclass
-class Erasure:
-    """What became of one table."""
-
-    table: str
-    rows: int = 0
-    version: int | None = None
-    first_day: date | None = None
-    users: set[str] = field(default_factory=set)
-    staged: list[str] = field(default_factory=list)
 
 
 def write_receipt(job: Job, receipt: dict[str, Any], now: datetime) -> str:
@@ -75,15 +62,15 @@ def make_receipt(
     remaining, users = _find_remaining(job, ids, erasures, releases, now)
     # by looking, whatever became of the release: it may have gone back to older versions, or be another's
     is_seen = any(each["until"] == _UNTIL_NEWER for each in remaining)
-    users = users.union(*(each.users for each in erasures))
-    missing = [id_ for id_ in ids if id_ not in users]
+    known = {*hash_ids(users)}.union(*(each.users for each in erasures))
+    missing = [id_ for id_ in ids if known.isdisjoint(hash_ids([id_]))]
     first_day = min((each.first_day for each in erasures if each.first_day), default=None)
     receipt = {
         "run": job.run_id,
         "erased_at": now,
-        "sha256_of_ids": _hash_ids(ids),
-        "sha256_of_missing_ids": _hash_ids(missing),
-        "tables": [{k: v for k, v in asdict(each).items() if k != "users"} for each in erasures],
+        "sha256_of_ids": hash_ids(ids),
+        "sha256_of_missing_ids": hash_ids(missing),
+        "tables": [each.describe() for each in erasures],
         "release": _describe_newest(releases, is_seen, problem),
         "readers_see_them": is_seen,
         "ended_rollback": rollback.release_id if rollback and rollback != releases[0] else None,
@@ -116,11 +103,6 @@ def find_erased(warehouse: Warehouse, table: str, version: int) -> dict[str, dat
         for id_ in set(receipt["sha256_of_ids"]) - set(receipt["sha256_of_missing_ids"]):
             erased[id_] = max(erased_at, erased.get(id_, erased_at))
     return erased
-
-
-def _hash_ids(ids: Sequence[str]) -> list[str]:
-    # a receipt that names them would have to be erased too
-    return sorted(hashlib.sha256(id_.encode()).hexdigest() for id_ in ids)
 
 
 def _find_remaining(

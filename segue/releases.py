@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from functools import cache
-from itertools import groupby
+from itertools import groupby, pairwise
 from typing import TYPE_CHECKING, Any
 
 from segue.errors import SegueError, UsageError, list_names
@@ -21,8 +21,9 @@ if TYPE_CHECKING:
 
 Root = str | os.PathLike[str]
 
-# How long a release can be opened, where its project says nothing: a month, so that a training set can be made again
-# next month, and some days to notice. The newest has no end. Maintenance keeps the files of every living release.
+# How long a release can be opened once it is followed, where its project says nothing: a month, so that a training set
+# can be made again next month, and some days to notice. The newest has no end. Maintenance keeps the files of every
+# living release.
 RELEASE_LIFE = timedelta(days=35)
 
 # A release is a file of a few kB. Opening this many takes 50 ms, writing all releases again even less.
@@ -55,6 +56,8 @@ class Release:
     rollback_of: str | None = None
     # written with the release: whoever opens it need not know the settings of who made it
     life: timedelta = RELEASE_LIFE
+    # when the next one was made, None for the newest; not compared, as the same release gets it one day
+    followed_at: datetime | None = field(default=None, compare=False)
 
     @property
     def day(self) -> date:
@@ -72,8 +75,9 @@ class Release:
 
     @property
     def expires_at(self) -> datetime:
-        """The end of its life, unless it is the newest then."""
-        return self.released_at + self.life
+        """The end of its life, unless it is the newest then. Until it is followed, readers take it as the newest,
+        however old it is, and must not lose it with the next one."""
+        return (self.followed_at or self.released_at) + self.life
 
 
 def list_releases(root: Root) -> list[Release]:
@@ -93,7 +97,7 @@ def _list_releases(uri: str) -> list[Release]:
 
 
 def select_unexpired(releases: list[Release], now: datetime | None = None) -> list[Release]:
-    """Those of `releases`, newest first, that can be opened at `now`: the newest, and all not too old."""
+    """Those of `releases`, newest first, that can be opened at `now`: the newest, and all not followed too long ago."""
     now = now or datetime.now(UTC)
     return [release for release in releases if release is releases[0] or release.expires_at > now]
 
@@ -264,7 +268,9 @@ def _read_releases(uri: str, table: DeltaTable) -> list[Release]:
     rows = snapshot.read(snapshot.files, columns).sort_by("release_id").to_pylist()
     releases = [_from_rows(list(group)) for _, group in groupby(rows, key=lambda row: row["release_id"])]
     # by the number, not the id: as text, 2026-11-20.10 comes before 2026-11-20.9
-    return sorted(releases, key=lambda each: (each.released_at, each.day, each.number), reverse=True)
+    releases.sort(key=lambda each: (each.released_at, each.day, each.number), reverse=True)
+    older = (replace(each, followed_at=next_.released_at) for next_, each in pairwise(releases))
+    return [*releases[:1], *older]
 
 
 def _from_rows(rows: list[dict[str, Any]]) -> Release:

@@ -77,18 +77,24 @@ def choose_pairs(corpus: Corpus, folds: Ints, places: int, most: int) -> tuple[i
 
 
 def read_corpus(
-    read: Callable[[], Iterable[pa.RecordBatch]], counts: Ints, places: int, most: int
-) -> tuple[Corpus, Pairs]:
-    """`hold_out_last` of sequences that are read batch by batch, twice, into mapped arrays.
+    read: Callable[[], Iterable[pa.RecordBatch]],
+    counts: Ints,
+    places: int,
+    most: int,
+    highest: int | None = None,
+) -> tuple[Corpus, Pairs, int]:
+    """`hold_out_last` of sequences that are read batch by batch, twice, into mapped arrays; and the fold below which it
+    holds out.
 
     Args:
         read: gives `fold` and `tracks` (lists of int32), the same ones in the same order each time.
         counts: plays of each track.
+        highest: the fold from which on nothing is held out, however few sequences there are.
     """
     census = Census(places)
     for batch in read():
         census.add(_list_lengths(batch), _folds(batch))
-    share = census.share(most)
+    share = min(census.share(most), places if highest is None else highest)
     tokens, offsets = map_empty(census.tokens, np.int32), map_empty(census.sequences + 1, np.int64)
     held_out, sequence, place = [], 0, 0
     for batch in read():
@@ -98,7 +104,7 @@ def read_corpus(
         offsets[sequence + 1 : sequence + 1 + len(folds)] = place + ends
         held_out.append(pairs)
         sequence, place = sequence + len(folds), place + len(left)
-    return Corpus(tokens[:place], offsets, counts), _pair_up(held_out, most)
+    return Corpus(tokens[:place], offsets, counts), _pair_up(held_out, most), share
 
 
 Part = tuple[Ints, Tokens, Tokens]  # folds, last tracks but one, last tracks

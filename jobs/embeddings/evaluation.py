@@ -28,22 +28,30 @@ class Evaluation:
 
 
 def evaluate_space(
-    scratch: Scratch, sessions: DataFrame, plays: int, embeddings: DataFrame, settings: Settings
+    scratch: Scratch,
+    sessions: DataFrame,
+    plays: int,
+    embeddings: DataFrame,
+    settings: Settings,
+    largest_share: float = 1.0,
 ) -> Evaluation:
     """The vectors of `embeddings` (one day of the table) on `sessions`, their last tracks held out.
 
     Args:
         plays: rows of `sessions`.
+        largest_share: of sequences that may be held out: trainings learned from the others.
     """
     # the same files and sequences as a training's, so that the same pairs are held out
     write_vocabulary(scratch, sessions, embeddings, settings)
     write_sequences(scratch, sessions, plays, settings)
-    return Evaluation(**run_on_executor(sessions.sparkSession, partial(_report, scratch, settings)))
+    return Evaluation(
+        **run_on_executor(sessions.sparkSession, partial(_report, scratch, settings, largest_share))
+    )
 
 
-def _report(scratch: Scratch, settings: Settings) -> dict[str, Any]:
+def _report(scratch: Scratch, settings: Settings, largest_share: float) -> dict[str, Any]:
     vocabulary = Tracks.read(scratch)
-    corpus, pairs = read_sequences(scratch, vocabulary.plays, settings.pairs)
+    corpus, pairs, _ = read_sequences(scratch, vocabulary.plays, settings.pairs, largest_share)
     if not len(pairs):
         return {"metrics": [], "hits": []}
     # before there is a model: both take memory

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from datetime import date, timedelta
+from itertools import chain
 from typing import Any
 
 from features.embeddings.settings import SEARCHED, Settings
+from jobs.embeddings.tracks import HELD_OUT_SHARE
 from jobs.errors import WrongUsage
 from jobs.job import Job
 from segue.storage import Snapshot
@@ -47,7 +49,7 @@ def find_parent(job: Job, day: date) -> Parent | None:
     # a day may have been trained several times, and a version is recorded before its vectors are published: after a
     # kill between the two, the newest record has none
     version = job.snapshot("track_embeddings").read_version_id(days[-1])
-    accepted_rows = [row for row in _read_versions(job) if row["status"] == "accepted"]
+    accepted_rows = [row for row in _read_versions(job, "parameters") if row["status"] == "accepted"]
     row = next((row for row in accepted_rows if row["version_id"] == version), None)
     if row is None:
         return None
@@ -82,12 +84,24 @@ def _why_not_warm(parent: Parent | None, settings: Settings) -> str | None:
     return None
 
 
-def _read_versions(job: Job) -> list[dict[str, Any]]:
+def find_held_out_share(job: Job, day: date) -> float | None:
+    """The share of sequences that no training of a published day's space learned the last track of; None where one of
+    them did not record it, or its record is gone."""
+    version = job.snapshot("track_embeddings").read_version_id(day)
+    rows = [row for row in _read_versions(job, "metrics") if row["status"] == "accepted"]
+    space = next((row["space_id"] for row in rows if row["version_id"] == version), None)
+    # a warm training goes on from vectors that learned what those before it did not hold out
+    before = [row["metrics"] for row in rows if row["space_id"] == space and row["ds"] <= day]
+    shares = [[each["value"] for each in metrics if each["name"] == HELD_OUT_SHARE] for metrics in before]
+    return min(chain.from_iterable(shares)) if shares and all(shares) else None
+
+
+def _read_versions(job: Job, *more: str) -> list[dict[str, Any]]:
     # not by `job.table`, which would guard it as an input: it grows with each training, and no vector is made of it
     table = job.warehouse.table("embedding_versions")
     if table is None:
         return []
     snapshot = Snapshot.at(job.warehouse.table_path("embedding_versions"), table.version())
-    columns = ["version_id", "space_id", "status", "parameters", "ds"]
+    columns = ["version_id", "space_id", "status", "ds", *more]
     rows: list[dict[str, Any]] = snapshot.read(snapshot.select(None), columns).to_pylist()
     return rows

@@ -30,6 +30,7 @@ from features.embeddings.tuning import Choice, choose_settings, describe
 from jobs.embeddings.progress import EpochNotes, note_search, peak_bytes
 from jobs.embeddings.scratch import Scratch
 from jobs.embeddings.tracks import (
+    HELD_OUT_SHARE,
     Tracks,
     find_previous_dimensions,
     load_previous_model,
@@ -67,12 +68,13 @@ class _Training:
         self.plan, self.settings, self.is_warm = plan, plan.settings, plan.start == "warm"
         tracks = Tracks.read(plan.scratch)
         self.vocabulary = tracks.take(np.flatnonzero(tracks.plays >= plan.settings.min_plays))
-        self.corpus, self.pairs = read_sequences(plan.scratch, self.vocabulary.plays, self.settings.pairs)
+        corpus = read_sequences(plan.scratch, self.vocabulary.plays, self.settings.pairs)
+        self.corpus, self.pairs, held_out_share = corpus
         # a track whose every play is held out, or stands alone in its session, has nothing to be learned from
         self.learned = np.flatnonzero(self.corpus.count_tokens())
         self.tracks = self.vocabulary.take(self.learned)
         self.metrics: list[ev.Metric] = []
-        self.measures: dict[str, float] = {}
+        self.measures: dict[str, float] = {HELD_OUT_SHARE: held_out_share}
         self.baselines: dict[str, ev.RankingResult] = {}
 
     def report(self) -> dict[str, Any]:

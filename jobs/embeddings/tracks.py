@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import pyarrow as pa
@@ -32,6 +33,8 @@ LEARNED_SCHEMA = pa.schema(
 )
 # Tracks that follow each other in the sequences that were learned from.
 PAIRS = "adjacent_pairs.parquet"
+# Among the metrics of a version: of how many sequences the last track was not learned, by their folds.
+HELD_OUT_SHARE = "held_out_share"
 PAIRS_SCHEMA = pa.schema({"query": pa.string(), "target": pa.string()})
 # Rows written at a time: offsets of Arrow's lists have 32 bits, too few for the numbers of all vectors.
 _ROWS = 50_000
@@ -76,9 +79,14 @@ class Tracks:
         return Pairs(self.places(pairs.query), self.places(pairs.target))
 
 
-def read_sequences(scratch: Scratch, plays: Ints, most: int) -> tuple[Corpus, Pairs]:
-    """The sequences of the scratch without what is held out, and at most so many pairs that this makes."""
-    return read_corpus(lambda: scratch.batches(SEQUENCES, ["fold", "tracks"]), plays, FOLDS, most)
+def read_sequences(
+    scratch: Scratch, plays: Ints, most: int, largest_share: float = 1.0
+) -> tuple[Corpus, Pairs, float]:
+    """The sequences of the scratch without what is held out, at most so many pairs that this makes, and of which share
+    of all sequences they are; that is exact, as folds are a power of two."""
+    batches, highest = partial(scratch.batches, SEQUENCES, ["fold", "tracks"]), int(largest_share * FOLDS)
+    corpus, pairs, fold = read_corpus(batches, plays, FOLDS, most, highest)
+    return corpus, pairs, fold / FOLDS
 
 
 def load_previous_vectors(scratch: Scratch, tracks: Tracks, model: Model) -> None:

@@ -64,11 +64,14 @@ def read_quarantines(warehouse: Warehouse, rows: Sequence[Mapping[str, Any]]) ->
     return {id_: each for id_, each in kept.items() if each}
 
 
-def remove_quarantine(warehouse: Warehouse, table: str, before: datetime | None = None) -> None:
-    """Removes what was kept of a table's batches: all of it, or what was written before an instant."""
-    for info in warehouse.list_files(warehouse.path(*_FOLDER, table)).values():
-        if before is None or info.mtime < before:
-            warehouse.files.delete_file(info.path)
+def remove_quarantine(warehouse: Warehouse, table: str, before: datetime | None = None) -> set[str]:
+    """Removes what was kept of a table's batches: all of it, or what was written before an instant; says of which
+    attempts."""
+    files = warehouse.list_files(warehouse.path(*_FOLDER, table)).values()
+    gone = [info for info in files if before is None or info.mtime < before]
+    for info in gone:
+        warehouse.files.delete_file(info.path)
+    return {info.base_name.removesuffix(".json") for info in gone}
 
 
 def _write(warehouse: Warehouse, quarantine: Quarantine) -> None:

@@ -65,6 +65,8 @@ class Rewrite:
     gone_keys: DataFrame | None = None
     # by path; what has none stays a file of its own
     targets: Mapping[str, Target] = field(default_factory=dict)
+    # what its commit says beside the batch
+    about: Mapping[str, Any] = field(default_factory=dict)
 
     def split(self, rows: DataFrame) -> tuple[DataFrame | None, DataFrame]:
         """The rows that are left out, if any may be, and the others."""
@@ -226,7 +228,12 @@ def _commit(job: Job, rewrite: Rewrite, batch: Batch, removed: Contents) -> Tabl
             state=_state(table, rewrite.name, removed, rewrite.kind),
             adds=to_add_actions(files, None, rewrites=not rewrite.removes_rows),
             removes=rewrite.files,
-            metadata={"run": job.run_id, "job": job.name},
+            metadata={
+                "run": job.run_id,
+                "job": job.name,
+                **rewrite.about,
+                **_count_removed(rewrite, removed),
+            },
         )
         try:
             state = swap(table, change)
@@ -239,6 +246,10 @@ def _commit(job: Job, rewrite: Rewrite, batch: Batch, removed: Contents) -> Tabl
         return state
     job.warehouse.remove(path)
     return None
+
+
+def _count_removed(rewrite: Rewrite, removed: Contents) -> Mapping[str, int]:
+    return {"rows_removed": sum(day.rows for day in removed.values())} if rewrite.removes_rows else {}
 
 
 def mark_erased(job: Job, table: DeltaTable, name: str) -> TableState:

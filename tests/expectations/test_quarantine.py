@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+import re
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from expectations.quarantine import Fault, Quarantine, find_violation_sql, list_searches
 from expectations.report import render
 from expectations.requirements import describe_expectation
+from expectations.shown_rows import remove_shown_rows
 from expectations.suites import TABLES, suite_for
 from expectations.verdict import Result, Verdict
 from reference.html_pages import Page
@@ -174,3 +176,23 @@ def make_row():
         }
 
     return make
+
+
+def test_remove_shown_rows_leaves_all_but_the_rows_that_are_gone(make_row):
+    kept = {"a1": QUARANTINE, "a2": replace(QUARANTINE, table="tracks", attempt_id="a2")}
+    rows = [make_row("refused", False) | {"attempt_id": id_} for id_ in kept]
+    text = render(rows, None, "run-1", quarantines=kept)
+    page = Page(
+        remove_shown_rows(text, lambda table, attempt: (table, attempt) == ("sessions", "a1"), "Gone <.")
+    )
+    assert page.rows.count(["0af3", "1.5"]) == 1, "of two refused batches, rows of one are gone"
+    assert "Gone <." in page.text and "Batches" in page.text, "only the rows go from the report"
+    assert remove_shown_rows(text, lambda table, attempt: False, "Gone") == text
+
+
+def test_remove_shown_rows_knows_pages_of_before_that_do_not_say_whose_rows_they_have(make_row):
+    text = render([make_row("refused", False)], None, "run-1", quarantines={"refused": QUARANTINE})
+    old = re.sub("</?section[^>]*>", "", text)
+    assert "<section" not in old and "0af3" in old
+    page = Page(remove_shown_rows(old, lambda table, attempt: not table, "Gone."))
+    assert "0af3" not in page.text and "Gone. Batches" in page.text, "rows go up to the end of the batch"

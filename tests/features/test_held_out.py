@@ -107,7 +107,7 @@ def test_read_corpus_of_any_batches_equals_hold_out_last(world, most, cuts, part
     columns = [pa.array(folds, pa.int32()), pa.array(sequences, pa.list_(pa.int32()))]
     whole = pa.record_batch(columns, names=["fold", "tracks"])
     batches = [whole.slice(start, end - start) for start, end in pairwise(bounds)]
-    corpus, pairs = read_corpus(lambda: batches, np.ones(TRACKS, np.int64), PLACES, most)
+    corpus, pairs, _ = read_corpus(lambda: batches, np.ones(TRACKS, np.int64), PLACES, most)
     left = [corpus.tokens[start:end].tolist() for start, end in pairwise(corpus.offsets)]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(corpus_module, "PART", part)
@@ -115,3 +115,30 @@ def test_read_corpus_of_any_batches_equals_hold_out_last(world, most, cuts, part
             world, most
         )
     assert (corpus.tokens.dtype, corpus.offsets.dtype) == (np.int32, np.int64)
+
+
+@MANY
+@given(worlds(), st.integers(1, 4), st.data())
+def test_read_corpus_of_fewer_sequences_asks_nothing_that_was_learned_of_all(world, most, data):
+    """Which sequences are held out of fewer is bounded by the fold that the training of all of them says."""
+
+    def read(sequences, folds, highest=None):
+        columns = [pa.array(folds, pa.int32()), pa.array(sequences, pa.list_(pa.int32()))]
+        batch = pa.record_batch(columns, names=["fold", "tracks"])
+        return read_corpus(lambda: [batch], np.ones(TRACKS, np.int64), PLACES, most, highest)
+
+    sequences, folds = world
+    *_, fold = read(sequences, folds)
+    kept = [n for n in range(len(folds)) if data.draw(st.booleans())]
+    some, some_folds = [sequences[n] for n in kept], [folds[n] for n in kept]
+    corpus, pairs, held_out_below = read(some, some_folds, highest=fold)
+    unseen = [each for each, own in zip(some, some_folds, strict=True) if len(each) > 2 and own < fold]
+    assert held_out_below <= fold
+    assert {*zip(pairs.query.tolist(), pairs.target.tolist(), strict=True)} <= {
+        (*each[-2:],) for each in unseen
+    }, "a pair is asked whose session was learned from"
+    lengths = np.diff(corpus.offsets).tolist()
+    assert lengths == [
+        len(each) - (len(each) > 2 and own < held_out_below)
+        for each, own in zip(some, some_folds, strict=True)
+    ]

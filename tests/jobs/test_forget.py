@@ -14,12 +14,12 @@ import pytest
 from deltalake import write_deltalake
 from simulation.laid import remove_spark
 from simulation.month import FIRST, Ingest, Play
-from simulation.root import SimulatedRoot
+from simulation.root import Killed, SimulatedRoot, kill_at_commit
 
 import segue
 from features.reasons import BROKEN_LINE
 from features.sessions import GAP_MS
-from jobs import forget, release_tables
+from jobs import forget, receipts, release_tables
 from jobs.build_sessions import select_days
 from jobs.errors import JobError, WrongUsage
 from jobs.job import Job
@@ -330,6 +330,85 @@ def test_forget_says_that_it_ends_a_rollback(small, capsys):
     assert forget.main(["--root", small.root, "--user", "u1"]) == 0
     assert f"the rollback by release {old.release_id} ends with it" in capsys.readouterr().out
     assert read_receipt(small.root)["ended_rollback"] == old.release_id
+
+
+# At a commit: of the rows of a table, or of its mark, the release; and whether that is made.
+KILLS = {
+    "before rows of sessions go": ("sessions", 1, False),
+    "after rows of sessions went": ("sessions", 1, True),
+    "after the mark of sessions": ("sessions", 2, True),
+    "after all rows went": ("user_features", 2, True),
+}
+
+
+@pytest.mark.parametrize("kill", KILLS)
+def test_the_receipt_of_a_rerun_says_what_an_erasure_that_was_killed_took(kill, small, monkeypatch):
+    # of what many listeners' plays are in, the small root has none
+    monkeypatch.setattr(receipts, "AGGREGATES", ("sessions",))
+    before = {name: small.read(name) for name in ("plays", "sessions", "user_features")}
+    folder = Path(small.root, "tables", "sessions", "batch-killed-1")
+    folder.mkdir()
+    (folder / "part-0.parquet").write_bytes(b"half of a file")
+    table, nth, after = KILLS[kill]
+    commits = []
+
+    def is_victim(name):
+        commits.append(name)
+        return name == table and commits.count(table) == nth
+
+    with pytest.raises(Killed), kill_at_commit(is_victim, after):
+        forget.main(["--root", small.root, "--user", "u1"])
+    assert commits[-1] == table and not Path(small.root, "quality", "receipts").exists(), "it was not killed"
+    assert forget.main(["--root", small.root, "--user", "u1"]) == 0
+    receipt = read_receipt(small.root)
+    rows = {name: sum(row["user_id"] == "u1" for row in of_table) for name, of_table in before.items()}
+    actual = {each["table"]: each for each in receipt["tables"]}
+    assert min(rows.values()) > 0 and {name: actual[name]["rows"] for name in rows} == rows
+    assert "killed-1" in actual["sessions"]["staged"], "a staged batch that the killed run removed"
+    assert [each["table"] for each in receipt["trained_with_them"]] == ["sessions"], (
+        "what was made with their plays is known by the first day of what went"
+    )
+    assert not list(Path(small.root, "quality", "erasures").iterdir()), "the note outlives the receipt"
+    assert forget.main(["--root", small.root, "--user", "u1"]) == 0
+    newest = max(
+        Path(small.root, "quality", "receipts").glob("*.json"), key=lambda path: path.stat().st_mtime_ns
+    )
+    assert {each["rows"] for each in json.loads(newest.read_text())["tables"]} == {0}, (
+        "an erasure that is done is told again"
+    )
+
+
+def test_forget_leaves_no_file_with_the_id_or_rows_of_refused_batches_but_those_that_old_releases_hold(small):
+    id_, root = "ada-of-the-erasure", Path(small.root)
+    small.apply(Ingest("second", (Play("p3", id_, "t1", NOON, 1_000),)))
+    small.build()
+    small.release()
+    for name, text in write_texts(id_).items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(text)
+    assert forget.main(["--root", small.root, "--run-id", "forget-test", "--user", id_]) == 0
+    files = [path for path in root.rglob("*") if path.is_file() and path.suffix != ".parquet"]
+    assert set(map(root.joinpath, write_texts(id_))) < set(files), "what is looked at is not there"
+    named = [path for path in files if id_.encode() in path.read_bytes()]
+    assert not named, "these files name an erased listener"
+    shown = [path for path in files if b"0af3" in path.read_bytes()]
+    assert shown == [root / "quality" / "tracks.html"], (
+        "rows of refused batches that may be an erased listener's"
+    )
+
+
+def write_texts(id_):
+    """By path below the root, what people read there."""
+    shown = '<section class="kept-rows" data-table="{}" data-attempt="a1">0af3</section>'
+    steps = [{"step": "ingest-plays", "why": f"file {id_}.csv cannot be read"}]
+    return {
+        "quality/plays.html": shown.format("plays"),
+        "quality/site/batches/a1.html": shown.format("sessions"),
+        "quality/tracks.html": shown.format("tracks"),
+        "quality/run-1.steps.json": json.dumps(steps),
+        "logs/segue.log": f"2026-11-20 04:00:00 ERROR cannot cast '{id_}'\n",
+        "logs/spark.log": f"2026-11-20 04:00:00 ERROR {id_}\n",
+    }
 
 
 def test_forget_without_users_is_wrong_usage(tmp_path):

@@ -269,7 +269,7 @@ def test_an_erasure_opens_files_of_the_listeners_bucket_alone(spark, job):
     for file in before.files:
         if file.path not in touched:
             Path(job.warehouse.table_path("sessions"), file.path).write_bytes(b"\0" * file.bytes)
-    forget._erase(Job("test", job.warehouse.root, say=lambda text: None), "sessions", ["u7"])
+    forget._erase_all(Job("test", job.warehouse.root, say=lambda text: None), ["u7"])
     after = open_snapshot(job)
     assert {file.path for file in before.files} - {file.path for file in after.files} == touched
     written = [file for file in after.files if file not in before.files]

@@ -203,11 +203,11 @@ def test_forget_looks_for_hashed_ids_in_tables(key, tmp_path, monkeypatch):
     Warehouse(str(tmp_path)).create(CONTRACTS["plays"])
     looked_for = []
 
-    def note(job, name, ids):
+    def note(job, ids):
         looked_for.extend(ids)
         raise JobError("no more is looked at here")
 
-    monkeypatch.setattr(forget, "_erase", note)
+    monkeypatch.setattr(forget, "_erase_all", note)
     with pytest.raises(JobError, match="no more is looked at"):
         forget.main(["--root", str(tmp_path), "--user", "ada-l", "--pseudonymise"])
     assert looked_for == [hash_id(SECRET.encode(), "ada-l")]

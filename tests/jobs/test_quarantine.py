@@ -113,9 +113,13 @@ def test_maintain_removes_what_was_kept_as_long_as_the_files_of_the_batch(tmp_pa
         _write(Warehouse(root), make_quarantine("tracks", attempt))
         then = (datetime.now(UTC) - timedelta(days=days)).timestamp()
         os.utime(tmp_path / "quality" / "quarantine" / "tracks" / f"{attempt}.json", (then, then))
+        shown = f'<section class="kept-rows" data-table="tracks" data-attempt="{attempt}">0af3</section>'
+        (tmp_path / "quality" / f"{attempt}.html").write_text(shown)
     arguments = ["--root", root, "--run-id", "run-maintain", "--tables", "tracks"]
     assert maintain.main([*arguments, "--dry-run"]) == 0
     assert read_quarantine(Warehouse(root), "tracks", "old")
     assert maintain.main(arguments) == 0
     assert read_quarantine(Warehouse(root), "tracks", "old") is None
     assert read_quarantine(Warehouse(root), "tracks", "young")
+    pages = {path.stem: "0af3" in path.read_text() for path in (tmp_path / "quality").glob("*.html")}
+    assert pages == {"young": True, "old": False}, "a report shows rows as long as they are kept"

@@ -190,6 +190,27 @@ def test_release_lives_as_long_as_it_was_made_for(tmp_path):
     assert rollback_life(tmp_path, first.release_id) == 90, "settings of the newest, which is taken back"
 
 
+def test_the_life_of_a_release_counts_from_when_it_is_followed(tmp_path, monkeypatch):
+    """Whoever opened one of months ago as the newest must not lose its files with the next."""
+    first = append_release(tmp_path, DAY, version(1))
+    months_later = first.released_at + timedelta(days=100)
+
+    class Later(datetime):
+        @classmethod
+        def now(cls, tz=None):
+            return months_later
+
+    monkeypatch.setattr(MODULE, "datetime", Later)
+    assert MODULE.open_release(tmp_path, first.release_id) == first, "the newest has no end"
+    second = append_release(tmp_path, DAY, version(2))
+    listed = releases(tmp_path)
+    assert [each.followed_at for each in listed] == [None, second.released_at]
+    assert listed[1].expires_at == second.released_at + MODULE.RELEASE_LIFE
+    last = listed[1].expires_at - timedelta(microseconds=1)
+    assert MODULE.select_unexpired(listed, last) == [second, first], "it lives on after it was followed"
+    assert MODULE.select_unexpired(listed, listed[1].expires_at) == [second]
+
+
 def rollback_life(root, to):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(MODULE, "_check_readable", lambda root, release: None)

@@ -36,6 +36,7 @@ from jobs import (
     restate,
     retract,
 )
+from jobs.erasures import Erasure, hash_ids
 from jobs.input_files import InputFile
 from jobs.job import Job
 from jobs.new_events import NewEvents
@@ -238,14 +239,14 @@ def _find_missing(
     return sorted(set(ids) - keys)
 
 
-def _find_files_of_users(job: LaidStep, name: str, ids: Sequence[str], erasure: Any) -> list[str] | None:
+def _find_files_of_users(job: LaidStep, ids: Sequence[str], erasure: Erasure) -> list[str] | None:
+    name = erasure.table
     table = job.warehouse.add_missing_columns(find_contract(name))
     rows = [row for row in read(table) if row["user_id"] in ids]
     if not rows:
         erasure.version = rewrite.mark_erased(job, table, name).version
         return None
-    erasure.rows += len(rows)
-    erasure.users |= {row["user_id"] for row in rows}
+    erasure.users.update(hash_ids(row["user_id"] for row in rows))
     erasure.first_day = min(row["ds"] for row in rows)
     names = {row[FILE] for row in rows}
     return [file for file, _ in list_file_days(table) if name_part_file(file) in names]
