@@ -105,7 +105,10 @@ def _append_to_log(text: str) -> str:
     for handler in logging.getLogger(STEPS_LOG).handlers:
         if isinstance(handler, logging.FileHandler):
             try:
-                with Path(handler.baseFilename).open("a", encoding="utf-8") as file:
+                # a lone surrogate is what Python makes of a name of a file that is no UTF-8
+                with Path(handler.baseFilename).open(
+                    "a", encoding="utf-8", errors="backslashreplace"
+                ) as file:
                     file.write(text)
                 return handler.baseFilename
             except OSError:
