@@ -32,6 +32,7 @@ from jobs.publishing.retention import (
     vacuum,
 )
 from jobs.publishing.rewrite import Rewrite, rewrite_files
+from jobs.publishing.stores import sweep_probes
 from schemas import CONTRACTS, Contract
 from segue.parser import CommandParser
 from segue.storage import find_table, releases_uri
@@ -55,9 +56,11 @@ def run(args: argparse.Namespace) -> int:
         with job.lease(name):
             if job.has(name):
                 _maintain(job, name, now, args.dry_run)
+    would = "would be " if args.dry_run else ""
     if leftovers := sweep(job.warehouse, now, args.dry_run):
-        would = "would be" if args.dry_run else ""
-        job.say(f"scratch: {len(leftovers)} trainings that were cut off {would} swept")
+        job.say(f"scratch: {len(leftovers)} trainings that were cut off {would}swept")
+    if probes := sweep_probes(job.warehouse, now, args.dry_run):
+        job.say(f"root: {len(probes)} probes of the store that were cut off {would}swept")
     if not args.dry_run:
         for table in RECORD_TABLES:
             table.compact(job.warehouse)
