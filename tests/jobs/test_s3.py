@@ -30,6 +30,7 @@ from jobs import jars
 from jobs.errors import JobError, WrongUsage
 from jobs.file_identity import identify_contents
 from jobs.input_files import InputFile, list_files
+from jobs.page_files import write_page, write_pages
 from jobs.publishing import protocol, stores
 from jobs.publishing.batches import Batch, folder, reserve
 from jobs.publishing.commits import Change, list_file_days, swap
@@ -312,6 +313,17 @@ def test_a_bucket_that_is_not_there_is_named_to_readers(store):
     with pytest.raises(JobError, match=r"there is no bucket 'no-such-bucket'\. Check the bucket"):
         Warehouse(root).list_tables()
     assert Warehouse(f"s3a://{BUCKET}/nothing-yet").list_tables() == []
+
+
+@pytest.mark.s3
+def test_pages_on_a_store_are_shown_by_browsers(store):
+    """Of files without a type a store says that they are no text, and browsers save them."""
+    write_pages(f"s3a://{BUCKET}/site", [("index.html", "ä")])
+    write_page(f"s3a://{BUCKET}/report.html", "ä")
+    for name in ("site/index.html", "report.html"):
+        with urllib.request.urlopen(f"{store.url}/{BUCKET}/{name}") as answer:
+            assert answer.headers["Content-Type"] == "text/html; charset=utf-8", name
+            assert answer.read().decode() == "ä"
 
 
 # --- files of others
