@@ -77,7 +77,9 @@ def _configure_demo(parser: argparse.ArgumentParser) -> None:
     parser.description = (
         "Plays in, released features and embeddings out, on generated plays; a bad day is refused."
     )
-    parser.add_argument("--root", default="data/demo", help="deleted and made again each time (%(default)s)")
+    parser.add_argument(
+        "--root", default="data/demo", help="new, or a demo's, which is deleted (%(default)s)"
+    )
     parser.add_argument("--users", type=int, default=2000, help="listeners (%(default)s)")
     parser.add_argument("--days", type=int, default=45, help="days of listening, 5 or more (%(default)s)")
 

@@ -16,7 +16,7 @@ from typing import NoReturn
 import segue
 from expectations.verdict import Refused
 from features.synthetic.world import World
-from jobs.errors import WrongUsage
+from jobs.errors import JobError, WrongUsage
 from jobs.flow import run_flow, run_step
 from jobs.job import new_run_id
 from segue import show
@@ -24,6 +24,8 @@ from segue.new_project import create_project
 from segue.project import SETTINGS, VARIABLE, find_project
 
 FIRST_DAY = World().first_day
+# Says that a folder was made by the demo: all else could be somebody's.
+MARKER = ".segue-demo"
 # What a reader of the demo's look-up can take in; the table has over thirty more.
 LOOKUP_COLUMNS = (
     "plays_count_1d", "plays_count_7d", "plays_count_30d", "ms_played_sum_7d", "skips_rate_30d",
@@ -36,14 +38,17 @@ RANKED = ("track_features:plays_count_7d", "track_features:skips_rate_30d")
 
 
 def run_demo(root: str, users: int, days: int) -> int:
-    """Lays the demo's project out in `root`, which is deleted first, and runs it in a process of its own."""
+    """Lays the demo's project out in `root`, in place of a demo of before, and runs it in a process of its own."""
     if days < 5 or users < 10:
         raise WrongUsage(f"the demo needs 5 days and 10 users or more; got {days} days and {users} users")
     # of --root=~/demo a shell leaves the ~
     root = os.path.expanduser(root)
     if not _is_new_project(root):
-        shutil.rmtree(root, ignore_errors=True)
+        _delete_demo(root)
         create_project(root, "demo")
+        Path(root, MARKER).write_text(
+            "Made by `segue demo`, which deletes this folder when it runs here again.\n"
+        )
         _restart(root, "--users", str(users), "--days", str(days))
     started = time.monotonic()
     demo = _Demo(root, users, days)
@@ -58,6 +63,47 @@ def run_demo(root: str, users: int, days: int) -> int:
     for command in (f"releases --root {root}", f"lookup track_features {track} --root {root}", "--help"):
         print(f"  segue {command}")
     return 0
+
+
+def _delete_demo(root: str) -> None:
+    """Makes room; nothing is done where nothing is in the way.
+
+    Raises:
+        WrongUsage: what is there was not made by the demo.
+        JobError: it cannot be deleted.
+    """
+    # without a slash at its end, which would follow a link
+    path = Path(os.path.abspath(root))
+    # a flow would publish there
+    is_remote = "://" in root
+    if not is_remote and (not os.path.lexists(path) or (path.is_dir() and not any(path.iterdir()))):
+        return
+    if other := "it is no folder of this machine" if is_remote else _describe_other(path):
+        raise WrongUsage(
+            f"--root {root}: {other}; the demo needs a new or empty folder, or one of a demo of before, which it "
+            "deletes. Give another folder, or clear this one yourself"
+        )
+    try:
+        shutil.rmtree(path)
+    except OSError as problem:
+        raise JobError(
+            f"--root {root}: the demo of before could not be deleted as a whole: {problem}; delete the rest yourself, "
+            "or give another folder"
+        ) from problem
+
+
+def _describe_other(path: Path) -> str:
+    """What is there, if it is not what a demo left."""
+    if path.is_symlink() or not path.is_dir():
+        return "it is a link" if path.is_symlink() else "it is no folder"
+    place = path.resolve()
+    for name, inside in {
+        "the folder that you are in": Path.cwd(),
+        "your home": Path("~").expanduser(),
+    }.items():
+        if inside.resolve().is_relative_to(place):
+            return f"{name} is there"
+    return "" if (path / MARKER).is_file() else f"it has files, and no {MARKER}"
 
 
 def _restart(root: str, *options: str) -> NoReturn:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from segue.errors import first_line as first_line
+
 
 class JobError(Exception):
     """The job cannot go on, and the text says why and what to do."""
@@ -22,14 +24,6 @@ class WrongUsage(JobError):
     """The command was given something it cannot take."""
 
     exit_code = 2
-
-
-def first_line(problem: object) -> str:
-    """What went wrong, without the trace that engines print below it."""
-    # delta-rs prints each cause on a line of its own, behind a coloured arrow; the last says most
-    text = re.sub(r"\s*\n\s*(?:\x1b\[\d+m)?↳(?:\x1b\[\d+m)?\s*", ": ", str(problem))
-    # some exceptions say nothing but what they are, such as a bare AssertionError
-    return next((line.strip() for line in text.splitlines() if line.strip()), type(problem).__name__)
 
 
 def mask_line(problem: object) -> str:

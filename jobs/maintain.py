@@ -32,6 +32,7 @@ from jobs.publishing.retention import (
     vacuum,
 )
 from jobs.publishing.rewrite import Rewrite, rewrite_files
+from jobs.publishing.stores import sweep_probes
 from jobs.written_texts import remove_rows_of_pages
 from schemas import CONTRACTS, Contract
 from segue.parser import CommandParser
@@ -61,9 +62,11 @@ def run(args: argparse.Namespace) -> int:
         words = f"The rows that were shown here were kept for so long, and went on {now:%Y-%m-%d}."
         pages = remove_rows_of_pages(job.warehouse, lambda _, attempt: attempt in unkept, words)
         job.say(f"rows of {len(unkept):,} refused batches removed, and from {pages:,} pages")
+    would = "would be " if args.dry_run else ""
     if leftovers := sweep(job.warehouse, now, args.dry_run):
-        would = "would be" if args.dry_run else ""
-        job.say(f"scratch: {len(leftovers)} trainings that were cut off {would} swept")
+        job.say(f"scratch: {len(leftovers)} trainings that were cut off {would}swept")
+    if probes := sweep_probes(job.warehouse, now, args.dry_run):
+        job.say(f"root: {len(probes)} probes of the store that were cut off {would}swept")
     if not args.dry_run:
         for table in RECORD_TABLES:
             table.compact(job.warehouse)

@@ -53,6 +53,7 @@ def log_to(warehouse: Warehouse) -> None:
         lines = logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%Y-%m-%d %H:%M:%S")
         # UTC, as all times in tables and records
         lines.converter = time.gmtime
-        file = _LogFile(path, delay=True)
+        # a name of a file that is no UTF-8 would cost its line
+        file = _LogFile(path, delay=True, encoding="utf-8", errors="backslashreplace")
         file.setFormatter(lines)
         LOG.addHandler(file)

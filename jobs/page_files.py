@@ -1,8 +1,10 @@
-"""Pages of several files, for a browser or any static host."""
+"""Pages of HTML, for a browser or any static host."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+
+from pyarrow.fs import FileSystem
 
 from segue.errors import refuse_unwritable
 from segue.storage import filesystem
@@ -24,7 +26,23 @@ def write_pages(folder: str, pages: Iterable[tuple[str, str]]) -> int:
             if parent not in made:
                 files.create_dir(parent, recursive=True)
                 made.add(parent)
-            with files.open_output_stream(path) as file:
-                file.write(text.encode())
+            _write(files, path, text)
             count += 1
     return count
+
+
+def write_page(path: str, text: str) -> None:
+    """Writes one page, in a folder that is there.
+
+    Raises:
+        UsageError: it cannot be written.
+    """
+    files, inner = filesystem(path)
+    with refuse_unwritable(path):
+        _write(files, inner, text)
+
+
+def _write(files: FileSystem, path: str, text: str) -> None:
+    # a store's own kind of files is one that browsers save, and do not show; a disk has none
+    with files.open_output_stream(path, metadata={"Content-Type": "text/html; charset=utf-8"}) as file:
+        file.write(text.encode())

@@ -55,8 +55,9 @@ def _show(label: str, done: threading.Event) -> None:
 def _count_tasks() -> str:
     """How far Spark's running stages are."""
     # looked at and not imported: a command without Spark shows progress too
-    pyspark = sys.modules.get("pyspark")
-    context = pyspark.SparkContext._active_spark_context if pyspark else None
+    # by its attributes, which one that is being imported does not have yet
+    context_class = getattr(sys.modules.get("pyspark"), "SparkContext", None)
+    context = getattr(context_class, "_active_spark_context", None)
     if context is None:
         return ""
     tracker = context.statusTracker()

@@ -9,13 +9,12 @@ from typing import Any
 
 from expectations.report import render
 from jobs.errors import JobError
+from jobs.page_files import write_page
 from jobs.publishing.quarantine import read_quarantines
 from jobs.publishing.records import read_known_failures, read_results
 from jobs.publishing.warehouse import Warehouse
-from segue.errors import refuse_unwritable
 from segue.project import find_project
 from segue.releases import Release, list_releases
-from segue.storage import filesystem
 
 
 @dataclass(frozen=True)
@@ -51,13 +50,11 @@ def write_report(root: str, run_id: str | None = None, out: str | None = None, r
         what = f"run {run_id}" if run_id else "any run"
         raise JobError(f"no audit of {what} under {root}; nothing to report")
     path = out or warehouse.path("quality", f"{run.id}.html")
-    # not the root's: a report of a remote root may be a file of this machine
-    files, inner = filesystem(path)
-    with refuse_unwritable(path), files.open_output_stream(inner) as file:
-        title = f"{find_project().resolve('name').value or 'Segue'}: {run.id}"
-        quarantines = read_quarantines(warehouse, run.rows)
-        page = render(run.rows, _describe_newest(root), title, run.steps, run.known, quarantines)
-        file.write(page.encode())
+    title = f"{find_project().resolve('name').value or 'Segue'}: {run.id}"
+    quarantines = read_quarantines(warehouse, run.rows)
+    page = render(run.rows, _describe_newest(root), title, run.steps, run.known, quarantines)
+    # not by the root's file system: a report of a remote root may be a file of this machine
+    write_page(path, page)
     return path
 
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from jobs.errors import JobError, WrongUsage
 from jobs.jars import delta_is_installed, spark_jars
 from segue.project import find_project
+from segue.project_file import is_secret
 
 if TYPE_CHECKING:
     from pyspark import SparkContext
@@ -140,8 +141,10 @@ def open_session(app: str, log: Path | None = None, modules: Sequence[str] = ())
         log = log or Path("spark.log")
         log.parent.mkdir(parents=True, exist_ok=True)
         set_variables()
+        settings = local_settings(log, os.environ)
         with _redirect_stderr(log), import_meanwhile(modules):
-            return _open(builder.config(map={**local_settings(log, os.environ)}))
+            _start_jvm(settings)
+            return _open(builder.config(map={**settings}))
 
 
 def set_variables() -> None:
@@ -160,6 +163,18 @@ def set_variables() -> None:
         variables["PYTHONSAFEPATH"] = "1"
     for name, value in variables.items():
         os.environ.setdefault(name, value)
+
+
+def _start_jvm(settings: Mapping[str, str]) -> None:
+    """Without secrets: all that a JVM is started with stands in the list of processes, which others can read.
+
+    A session sets all of its settings once more when the JVM is there, by a socket.
+    """
+    from pyspark import SparkConf, SparkContext
+
+    shown = [(name, value) for name, value in settings.items() if not is_secret(name)]
+    if len(shown) < len(settings):
+        SparkContext._ensure_initialized(conf=SparkConf(loadDefaults=False).setAll(shown))
 
 
 def _open(builder: SparkSession.Builder) -> SparkSession:

@@ -14,12 +14,11 @@ from features.proxies.evidence import ProxyError, Signal
 from features.proxies.proxies import REPLICATES, Measurement, Proxy, measure_proxies
 from jobs.arguments import parse_days
 from jobs.errors import WrongUsage
+from jobs.page_files import write_page
 from jobs.signal_rows import SignalRows, find_status
 from schemas import REWARD_TABLES
 from segue import show
 from segue.builtin_commands import add_root
-from segue.errors import refuse_unwritable
-from segue.storage import filesystem
 
 REWARDS = "play_rewards"
 PERFECT = "perfect"
@@ -158,9 +157,7 @@ def _count(found: Measurement, bots: int) -> dict[str, Any]:
 def _write_report(
     args: argparse.Namespace, lines: Sequence[Mapping[str, Any]], counts: Mapping[str, Any]
 ) -> None:
-    files, path = filesystem(args.report)
-    with refuse_unwritable(args.report), files.open_output_stream(path) as file:
-        file.write(render_proxies(lines, counts, f"Proxies of {args.target}").encode())
+    write_page(args.report, render_proxies(lines, counts, f"Proxies of {args.target}"))
 
 
 # --- what is printed

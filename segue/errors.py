@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from difflib import get_close_matches
+
+# By what a bucket on S3 is found and opened.
+S3_SETTINGS = "the bucket, AWS_ENDPOINT_URL (with AWS_ALLOW_HTTP=true for http), AWS_REGION, and the keys"
+# The one of delta-rs, the other of pyarrow.
+_OF_S3 = re.compile(r"Generic S3 error|AWS Error [A-Z_]+ during")
+# delta-rs prints each cause on a line of its own, behind a coloured arrow; the last says most.
+_ARROW = re.compile(r"\s*\n\s*(?:\x1b\[\d+m)?\u21b3(?:\x1b\[\d+m)?\s*")
+# Where a machine of Amazon's says which role it has: who has keys is not asked there.
+_ROLES = "//169.254."
 
 
 class SegueError(Exception):
@@ -47,7 +57,35 @@ def refuse_unwritable(path: object) -> Iterator[None]:
 
 
 def first_line(problem: object) -> str:
-    return next(iter(str(problem).splitlines()), "no reason given")
+    """What went wrong, without the trace that engines print below it; of S3 also what to check."""
+    if is_of_s3(text := str(problem)):
+        return f"{innermost_cause(problem)}. Check {S3_SETTINGS}"
+    lines = (line.strip() for line in join_causes(text).splitlines())
+    # some exceptions say nothing but what they are, such as a bare AssertionError
+    nothing = type(problem).__name__ if isinstance(problem, BaseException) else "no reason given"
+    return next(filter(None, lines), nothing)
+
+
+def join_causes(text: str) -> str:
+    """One line of the causes that delta-rs says."""
+    return _ARROW.sub(": ", text)
+
+
+def is_of_s3(text: str) -> bool:
+    """Whether it is what a store said, and nothing was made of it yet."""
+    return _OF_S3.search(text) is not None and S3_SETTINGS not in text
+
+
+def innermost_cause(problem: object) -> str:
+    """Of an object store: the last cause of all, and which host it is about."""
+    # the body of an answer in XML or HTML has lines too
+    text, markup, answer = _ARROW.sub("\n", str(problem)).strip().partition("\n<")
+    if _ROLES in text:
+        return "no keys are set (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY), and this machine gives none"
+    message = re.search(r"<Message>(.*?)</Message>", markup + answer, re.DOTALL)
+    cause = message[1] if message else text.rpartition("\n")[2] or type(problem).__name__
+    host = re.search(r"Error performing [A-Z]+ (\w+://[^/\s]+)", text)
+    return f"{host[1]}: {cause.strip().rstrip('.')}" if host else cause.strip().rstrip(".")
 
 
 def list_names(names: Sequence[str], most: int = 20) -> str:

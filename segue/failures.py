@@ -10,6 +10,7 @@ import tempfile
 import traceback
 from pathlib import Path
 
+from segue.errors import first_line, is_of_s3, join_causes
 from segue.show import escape
 
 # Set to 1, it shows tracebacks on the screen too.
@@ -56,7 +57,9 @@ def describe_cause(error: BaseException) -> str:
     words = _find_words(error)
     if (file := _FILE_OF_TASK.search(str(error))) and file[1] not in words:
         words = f"file {file[1]}: {words}"
-    remedy = next((text for mark, text in _REMEDIES.items() if mark in words.lower()), "")
+    # of a store the words say what to check, and a refused connection is none to the JVM
+    marks = {} if is_of_s3(str(error)) else _REMEDIES
+    remedy = next((text for mark, text in marks.items() if mark in words.lower()), "")
     return f"{words}; {remedy}" if remedy else words
 
 
@@ -74,7 +77,9 @@ def _find_words(error: BaseException) -> str:
     if isinstance(error, OSError) and error.strerror:
         paths = [str(path) for path in (error.filename, error.filename2) if path is not None]
         return ": ".join([error.strerror, *paths])
-    text = _join_arrows(str(error))
+    if is_of_s3(str(error)):
+        return first_line(error)
+    text = join_causes(str(error))
     if "\nTraceback (most recent call last)" in text:
         # of a worker of Spark's in Python; its last line that is not indented, before the JVM's own
         lines = re.split(r"\n\s*(?:at |\tat )", text.rpartition("\nTraceback (most recent call last)")[2])[0]
@@ -90,11 +95,6 @@ def _find_words(error: BaseException) -> str:
     return words if is_sentence else f"{kind}: {words}" if words else kind
 
 
-def _join_arrows(text: str) -> str:
-    # delta-rs prints each cause on a line of its own, behind a coloured arrow; the last says most
-    return re.sub(r"\s*\n\s*(?:\x1b\[\d+m)?↳(?:\x1b\[\d+m)?\s*", ": ", text)
-
-
 def _drop_java_class(words: str) -> str:
     found = _JAVA_CLASS.match(words)
     # without a message the class says all there is
@@ -105,7 +105,10 @@ def _append_to_log(text: str) -> str:
     for handler in logging.getLogger(STEPS_LOG).handlers:
         if isinstance(handler, logging.FileHandler):
             try:
-                with Path(handler.baseFilename).open("a", encoding="utf-8") as file:
+                # a lone surrogate is what Python makes of a name of a file that is no UTF-8
+                with Path(handler.baseFilename).open(
+                    "a", encoding="utf-8", errors="backslashreplace"
+                ) as file:
                     file.write(text)
                 return handler.baseFilename
             except OSError:

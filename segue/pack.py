@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tomllib
 import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -64,7 +65,13 @@ def _list_files(project: Project) -> Iterator[tuple[str, bytes]]:
         if name in values:
             values[name] = _make_absolute(values[name])
     # last, as the paths of the others in the archive are known by now
-    yield FILE, "".join(_format_toml({**values, **tables})).encode()
+    text = "".join(_format_toml({**values, **tables}))
+    # here, not on a cluster: what nobody has thought of
+    try:
+        tomllib.loads(text)
+    except tomllib.TOMLDecodeError as problem:
+        raise UsageError(f"{project.path} cannot be packed, as no TOML came of it: {problem}") from None
+    yield FILE, text.encode()
 
 
 def _list_code(setting: str, paths: list[str]) -> Iterator[tuple[str, bytes]]:
@@ -100,6 +107,13 @@ def _format_toml(values: Mapping[str, Any], *above: str) -> Iterator[str]:
         if isinstance(value, Mapping):
             yield from _format_toml(value, *above, name)
         else:
-            # texts, numbers, booleans and lists of texts: TOML writes these as JSON does
-            keys = ".".join(json.dumps(key, ensure_ascii=False) for key in (*above, name))
-            yield f"{keys} = {json.dumps(value, ensure_ascii=False)}\n"
+            yield f"{'.'.join(map(_format_value, (*above, name)))} = {_format_value(value)}\n"
+
+
+def _format_value(value: Any) -> str:
+    """Of a text, number, boolean or list of texts."""
+    if isinstance(value, float):
+        # JSON has no infinity
+        return repr(value)
+    # TOML writes the others as JSON does, but for one sign
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")

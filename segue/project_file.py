@@ -51,7 +51,7 @@ COLUMN_LIMITS: dict[str, Kind] = {
     "enabled": Switch(),
 }
 # Names of options, and values, that are for nobody's screen.
-_SECRET = re.compile(r"secret|password|token|access\.key|credential|webhook", re.IGNORECASE)
+_SECRET = re.compile(r"secret|password|token|(access|account)\.key|credential|webhook", re.IGNORECASE)
 
 # A line of the file, and what is wrong there.
 Problem = tuple[int | None, str]

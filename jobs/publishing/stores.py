@@ -6,16 +6,21 @@ import os
 import re
 import uuid
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
 from functools import cache
 from threading import Barrier
 
 import pyarrow as pa
 from deltalake import CommitProperties, DeltaTable
 from deltalake.exceptions import CommitFailedError, DeltaError
+from pyarrow.fs import FileSelector
 
 from jobs.errors import JobError, WrongUsage
 from jobs.jars import s3_is_installed
+from jobs.publishing.retention import GRACE
+from jobs.publishing.warehouse import Warehouse
 from jobs.session import is_submitted
+from segue.errors import S3_SETTINGS, innermost_cause
 from segue.storage import S3, filesystem
 
 # Stores that can refuse to overwrite: conditional puts. HDFS can too, but delta-rs has no client for it.
@@ -29,13 +34,14 @@ UNSAFE = {
 OFF = ("", "false", "0", "no", "n", "off")
 # Of 30 tries with three at once on a busy machine, two met in the store each time.
 RACERS, ROUNDS = 3, 2
+# What the name of a probe's folder begins with.
+PROBE = ".exclusive-"
 # In a name, delta-rs takes these for escapes and the end of a path: it reads another folder, or no log at all. Spark
 # takes the others for patterns.
 _MISREAD = re.compile(r"%[0-9A-Fa-f]{2}|[#?\\*\[\]{}]")
 # In the URI of a store, pyarrow and Hadoop do not agree with it on any other sign: of `bucket/root#2` the one wrote to
 # `root`, and the other removed it.
 _MISREAD_IN_URI = re.compile(r"[^A-Za-z0-9._~/@:=+-]")
-SPELLED = "the bucket, AWS_ENDPOINT_URL (with AWS_ALLOW_HTTP=true for http), AWS_REGION, and the keys"
 
 
 @cache
@@ -66,7 +72,7 @@ def check_root(root: str) -> str:
             f"root {root!r}: it has {misread[0]!r}, which not all that read and write there take for a part of a name; "
             "give a root of letters of English, digits and . _ ~ - + = / alone"
         )
-    _probe(root.rstrip("/"), SPELLED if scheme in S3 else "the name and the rights")
+    _probe(root.rstrip("/"), S3_SETTINGS if scheme in S3 else "the name and the rights")
     # now, not when the first step opens a session; what is submitted brings jars of its own
     if scheme in S3 and not is_submitted() and not s3_is_installed():
         raise JobError(
@@ -88,22 +94,41 @@ def _check_name(root: str) -> str:
 def _probe(root: str, spelled: str) -> None:
     # some S3-compatible stores take a conditional put and ignore the condition, and their name does not say
     # which; a table of its own, as two that start at once would take each other's commits for their own
-    path = f"{root}/.exclusive-{uuid.uuid4().hex[:8]}"
+    path = f"{root}/{PROBE}{uuid.uuid4().hex[:8]}"
     try:
         DeltaTable.create(path, pa.schema([pa.field("n", pa.int64())]))
-        # each round opens the table anew, so that all of one round begin at the same version
-        exclusive = all(_commits_exclude_each_other(path) for _ in range(ROUNDS))
-        files, inner = filesystem(path)
-        files.delete_dir(inner)
+        try:
+            # each round opens the table anew, so that all of one round begin at the same version
+            exclusive = all(_commits_exclude_each_other(path) for _ in range(ROUNDS))
+        finally:
+            files, inner = filesystem(path)
+            files.delete_dir(inner)
     except (DeltaError, OSError) as problem:
         raise JobError(
-            f"root {root!r} cannot be written to: {_innermost_cause(problem)}. Check {spelled}"
+            f"root {root!r} cannot be written to: {innermost_cause(problem)}. Check {spelled}"
         ) from problem
     if not exclusive:
         raise JobError(
             f"root {root!r}: this store let two commits of one version succeed, so batches could be lost; it must "
             "refuse a put with 'If-None-Match: *' when the object is there. Use a newer store or another root"
         )
+
+
+def sweep_probes(warehouse: Warehouse, now: datetime, dry_run: bool) -> list[str]:
+    """Removes what probes left that were killed; the names of it."""
+    root = FileSelector(warehouse.inner(warehouse.root), allow_not_found=True)
+    names = [each.base_name for each in warehouse.files.get_file_info(root)]
+    ended = [
+        name for name in names if name.startswith(PROBE) and _is_over(warehouse.path(name), warehouse, now)
+    ]
+    for name in () if dry_run else ended:
+        warehouse.remove(warehouse.path(name))
+    return ended
+
+
+def _is_over(path: str, warehouse: Warehouse, now: datetime) -> bool:
+    # by its files: a folder on a store has no time
+    return all(now - file.mtime > GRACE for file in warehouse.list_files(path).values())
 
 
 def _commits_exclude_each_other(path: str) -> bool:
@@ -121,13 +146,3 @@ def _commits_exclude_each_other(path: str) -> bool:
 
     with ThreadPoolExecutor(RACERS) as at_once:
         return sum(at_once.map(commits, tables)) <= 1
-
-
-def _innermost_cause(problem: Exception) -> str:
-    # delta-rs colours its text and draws arrows, one cause a line: the last says why it failed. Of a store
-    # that answers in XML, the last line is the end of that answer
-    text = re.sub(r"\x1b\[\d*m|\u21b3", "", str(problem))
-    if message := re.search(r"<Message>(.*?)</Message>", text, re.DOTALL):
-        return message[1].strip().rstrip(".")
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return lines[-1] if lines else type(problem).__name__

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from datetime import timedelta
 from functools import lru_cache
 
@@ -15,6 +16,7 @@ from jobs.errors import JobError, first_line
 from jobs.publishing.declared_columns import describe_change, mark_columns, schema_of
 from jobs.publishing.state import TableState, read_state
 from schemas import CONTRACTS, Contract
+from segue.errors import S3_SETTINGS
 from segue.releases import RELEASE_LIFE
 from segue.retry import retry
 from segue.roots import check_root_name
@@ -122,7 +124,18 @@ class Warehouse:
         """Every folder of tables, whether anything here knows a contract of it or not."""
         selector = FileSelector(self.inner(self.path("tables")), allow_not_found=True)
         entries = self.files.get_file_info(selector)
-        return sorted(entry.base_name for entry in entries if entry.type == FileType.Directory)
+        names = sorted(entry.base_name for entry in entries if entry.type == FileType.Directory)
+        if not names and self.remote:
+            self._check_bucket()
+        return names
+
+    def _check_bucket(self) -> None:
+        """Raises JobError; in a bucket that is not there, pyarrow finds no file and says no word of it."""
+        bucket = self._base.partition("/")[0]
+        # who may read below the root alone may not ask
+        with suppress(OSError):
+            if self.files.type_name == "s3" and self.files.get_file_info(bucket).type == FileType.NotFound:
+                raise JobError(f"root {self.root!r}: there is no bucket {bucket!r}. Check {S3_SETTINGS}")
 
     def batches(self, table: str) -> dict[str, str]:
         """Folder of every batch of a table, published or not: path by batch id."""

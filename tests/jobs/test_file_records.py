@@ -15,7 +15,7 @@ from simulation.month import Ingest, Play
 from simulation.root import Killed, SimulatedRoot, kill_at_commit
 
 from expectations.verdict import Refused
-from jobs import FLOW, forget, ingest_plays, retract, show_files
+from jobs import FLOW, file_records, forget, ingest_plays, retract, show_files
 from jobs.errors import JobError, WrongUsage
 from jobs.file_records import erase_paths, list_records
 from jobs.job import Job
@@ -254,6 +254,21 @@ def test_an_erasure_takes_paths_away_and_leaves_files_known(landing):
     assert paths == {None, "export-u12-2024"}
     assert landing.ingest() == []
     assert landing.plays() == ["p2"]
+
+
+def test_an_erasure_that_was_killed_before_old_files_were_removed_is_ended_by_the_next(landing, monkeypatch):
+    def kill(table, days):
+        raise Killed
+
+    landing.write("export-u1-2024", make_play("p1"))
+    landing.ingest()
+    warehouse, folder = landing.root.warehouse, Path(landing.root.root, "quality", "files")
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(file_records, "remove_old_files", kill)
+        erase_paths(warehouse, ["u1"])
+    assert erase_paths(warehouse, ["u1"]) == 0, "the first erasure was killed before its commit"
+    left = [path for file in folder.glob("*.parquet") for path in pq.read_table(file)["path"].to_pylist()]
+    assert left == [None], "a file of quality/files still has the path that was erased"
 
 
 def test_a_look_agrees_with_what_an_ingest_would_read_and_writes_nothing(landing, monkeypatch):

@@ -297,3 +297,16 @@ def test_maintain_removes_the_scratch_of_a_training_that_stopped_long_ago(tmp_pa
     assert old.exists(), "a dry run removed something"
     maintain.main(["--root", str(tmp_path)])
     assert (old.exists(), young.exists()) == (False, True), capsys.readouterr().out
+
+
+def test_maintain_removes_probes_of_the_store_that_were_killed_long_ago(tmp_path, capsys):
+    old, young = (tmp_path / f".exclusive-{name}" / "_delta_log" / "0.json" for name in ("old", "young"))
+    for file in (old, young):
+        file.parent.mkdir(parents=True)
+        file.write_text("{}")
+    os.utime(old, (time.time() - 2 * 24 * 3600,) * 2)
+    maintain.main(["--root", str(tmp_path), "--dry-run"])
+    assert old.exists(), "a dry run removed something"
+    assert "1 probes of the store that were cut off would be swept" in capsys.readouterr().out
+    maintain.main(["--root", str(tmp_path)])
+    assert [each.name for each in tmp_path.glob(".exclusive-*")] == [".exclusive-young"]

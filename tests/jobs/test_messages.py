@@ -26,6 +26,11 @@ def test_say_writes_to_the_screen_and_to_the_log_of_the_root(tmp_path, capsys):
     assert len(LOG.handlers) == 2, "roots add up"
 
 
+def test_say_writes_a_name_that_is_no_utf8(tmp_path):
+    Job("a-step", str(tmp_path)).say("caf\udce9.csv")
+    assert "caf\\udce9.csv" in (tmp_path / "logs" / "segue.log").read_text(), "the log has lost the line"
+
+
 def test_say_works_though_the_log_cannot_be_written(tmp_path, capsys):
     (tmp_path / "logs").write_text("a file where the folder should be")
     Job("a-step", str(tmp_path)).say("still here")

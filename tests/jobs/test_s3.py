@@ -30,6 +30,7 @@ from jobs import jars
 from jobs.errors import JobError, WrongUsage
 from jobs.file_identity import identify_contents
 from jobs.input_files import InputFile, list_files
+from jobs.page_files import write_page, write_pages
 from jobs.publishing import protocol, stores
 from jobs.publishing.batches import Batch, folder, reserve
 from jobs.publishing.commits import Change, list_file_days, swap
@@ -40,6 +41,7 @@ from jobs.sources import Source
 from reference.golden import unpack
 from reference.plays import session_play
 from schemas.sessions import SESSIONS
+from segue.errors import SegueError
 from segue.log import parse_commit_metadata
 from segue.releases import TableVersion, append_release, list_releases, rollback
 
@@ -285,6 +287,43 @@ def test_check_root_refuses_a_root_that_cannot_be_written_to_in_one_line(
     with pytest.raises(JobError, match=message) as refusal:
         stores.check_root(root)
     assert "\n" not in str(refusal.value) and "\x1b" not in str(refusal.value)
+
+
+@pytest.mark.s3
+def test_a_probe_that_is_interrupted_leaves_nothing(store, monkeypatch):
+    def interrupt(path):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(stores, "_commits_exclude_each_other", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        stores.check_root(f"s3a://{BUCKET}/interrupted")
+    files, inner = segue.storage.filesystem(f"s3a://{BUCKET}/interrupted")
+    left = files.get_file_info(pa.fs.FileSelector(inner, recursive=True, allow_not_found=True))
+    assert not left, "files of the probe stayed in the root"
+
+
+@pytest.mark.s3
+def test_a_bucket_that_is_not_there_is_named_to_readers(store):
+    root = "s3a://no-such-bucket/root"
+    with pytest.raises(
+        SegueError, match=r"bucket does not exist\. Check the bucket, AWS_ENDPOINT_URL"
+    ) as refusal:
+        list_releases(root)
+    assert "\n" not in str(refusal.value) and "\x1b" not in str(refusal.value)
+    with pytest.raises(JobError, match=r"there is no bucket 'no-such-bucket'\. Check the bucket"):
+        Warehouse(root).list_tables()
+    assert Warehouse(f"s3a://{BUCKET}/nothing-yet").list_tables() == []
+
+
+@pytest.mark.s3
+def test_pages_on_a_store_are_shown_by_browsers(store):
+    """Of files without a type a store says that they are no text, and browsers save them."""
+    write_pages(f"s3a://{BUCKET}/site", [("index.html", "ä")])
+    write_page(f"s3a://{BUCKET}/report.html", "ä")
+    for name in ("site/index.html", "report.html"):
+        with urllib.request.urlopen(f"{store.url}/{BUCKET}/{name}") as answer:
+            assert answer.headers["Content-Type"] == "text/html; charset=utf-8", name
+            assert answer.read().decode() == "ä"
 
 
 # --- files of others

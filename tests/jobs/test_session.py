@@ -17,6 +17,7 @@ from jobs.session import (
     JAVA_OPTIONS,
     ONE_MACHINE,
     SETTINGS_VARIABLE,
+    _start_jvm,
     import_meanwhile,
     local_settings,
     open_step_session,
@@ -92,6 +93,27 @@ def test_spark_fixture_of_a_marked_test_has_the_settings_of_a_user(spark):
     for session in (spark, open_step_session("step")):
         assert session.conf.get("spark.sql.codegen.wholeStage") == "true"
         assert session.conf.get("spark.sql.adaptive.enabled") == "true"
+
+
+@pytest.mark.parametrize(
+    "secret",
+    [
+        "fs.s3a.secret.key",
+        "fs.s3a.access.key",
+        "fs.azure.account.key.ours",
+        "javax.jdo.option.ConnectionPassword",
+    ],
+)
+def test_no_secret_stands_in_the_list_of_processes(monkeypatch, secret):
+    """What PySpark is given before there is a JVM, it starts one with."""
+    started = []
+    monkeypatch.setattr(
+        "pyspark.SparkContext._ensure_initialized", lambda conf: started.append(conf.getAll())
+    )
+    _start_jvm({"spark.driver.memory": "4g", f"spark.hadoop.{secret}": "hush"})
+    assert [dict(each) for each in started] == [{"spark.driver.memory": "4g"}], (
+        "the JVM gets others than these"
+    )
 
 
 def test_tune_sets_one_session_to_few_rows_and_back(spark, file, monkeypatch):

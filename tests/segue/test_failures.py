@@ -106,6 +106,17 @@ def test_keep_traceback_writes_to_the_log_of_the_steps_where_there_is_one(tmp_pa
     assert "ValueError: what happened" in (tmp_path / "segue.log").read_text()
 
 
+def test_keep_traceback_writes_a_name_that_is_no_utf8(tmp_path, monkeypatch):
+    """Of such a name Python makes lone surrogates, which no encoding has: the handler of failures failed."""
+    handler = logging.FileHandler(tmp_path / "segue.log", delay=True)
+    monkeypatch.setattr(logging.getLogger("segue.jobs"), "handlers", [handler])
+    try:
+        raise FileNotFoundError("caf\udce9.csv")
+    except FileNotFoundError:
+        assert str(tmp_path / "segue.log") in keep_traceback()
+    assert "caf\\udce9.csv" in (tmp_path / "segue.log").read_text()
+
+
 def test_keep_traceback_says_so_where_nothing_can_be_written(tmp_path, monkeypatch):
     monkeypatch.setattr(logging.getLogger("segue.jobs"), "handlers", [])
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "nowhere"))

@@ -11,12 +11,14 @@ from pathlib import Path
 import pytest
 
 from jobs import demo
+from jobs.errors import JobError, WrongUsage
 from jobs.generate_plays import _source_toml
 from jobs.generated_impressions import describe_source
 from jobs.sources import load_source
 from schemas.project_declarations import load_declarations
 from schemas.starting_set import STARTING_SET
 from segue.command import main
+from segue.new_project import create_project
 
 TOP = Path(__file__).parents[2]
 LAYOUT = [
@@ -88,6 +90,7 @@ def test_demo_restarts_with_the_settings_of_its_project_alone(tmp_path, monkeypa
     root = tmp_path / "demo"
     root.mkdir()
     (root / "file").touch()
+    (root / demo.MARKER).touch()
     monkeypatch.chdir(tmp_path)
     with pytest.raises(Started) as started:
         demo.run_demo("demo", 20, 6)
@@ -106,3 +109,60 @@ def test_demo_restarts_with_the_settings_of_its_project_alone(tmp_path, monkeypa
 def test_init_takes_an_empty_folder(tmp_path):
     assert main(["init", str(tmp_path)]) == 0
     assert (tmp_path / "segue.toml").is_file()
+
+
+@pytest.fixture
+def laid_demo(tmp_path, monkeypatch):
+    """As it lies there once it has run."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(demo, "_restart", lambda *_: sys.exit())
+    with pytest.raises(SystemExit):
+        demo.run_demo("demo", 20, 6)
+    (tmp_path / "demo" / "tables").mkdir()
+    return tmp_path / "demo"
+
+
+def test_demo_deletes_a_demo_of_before_and_nothing_else(laid_demo, tmp_path, monkeypatch):
+    (tmp_path / "empty").mkdir()
+    for root in ("demo", "empty", "new/folder"):
+        with pytest.raises(SystemExit):
+            demo.run_demo(root, 20, 6)
+        assert (tmp_path / root / "segue.toml").is_file()
+    assert not (laid_demo / "tables").exists(), "what was in the demo of before is still there"
+
+
+@pytest.mark.parametrize(
+    ("root", "what"),
+    [
+        ("s3a://lake", "it is no folder of this machine"),
+        ("lake", "it has files, and no .segue-demo"),
+        ("initialised", "it has files, and no .segue-demo"),
+        ("file", "it is no folder"),
+        ("link", "it is a link"),
+        ("link/", "it is a link"),
+        ("demo/tables/..", "your home is there"),
+        ("~", "your home is there"),
+        (".", "the folder that you are in is there"),
+        ("..", "the folder that you are in is there"),
+        ("/", "the folder that you are in is there"),
+    ],
+)
+def test_demo_refuses_to_delete_what_it_has_not_made(laid_demo, tmp_path, monkeypatch, root, what):
+    monkeypatch.setattr(demo.shutil, "rmtree", lambda path: pytest.fail(f"{path} would have been deleted"))
+    monkeypatch.setenv("HOME", str(laid_demo))
+    (tmp_path / "lake").mkdir()
+    (tmp_path / "lake" / "ours").touch()
+    create_project("initialised", "demo")
+    (tmp_path / "file").touch()
+    (tmp_path / "link").symlink_to(laid_demo)
+    with pytest.raises(WrongUsage, match=f"--root .*: {what}; the demo needs a new"):
+        demo.run_demo(root, 20, 6)
+
+
+def test_demo_says_so_where_a_demo_of_before_cannot_be_deleted(laid_demo, monkeypatch):
+    def fail(path):
+        raise PermissionError(13, "Permission denied", "tables")
+
+    monkeypatch.setattr(demo.shutil, "rmtree", fail)
+    with pytest.raises(JobError, match=r"could not be deleted as a whole: .*Permission denied: 'tables'"):
+        demo.run_demo("demo", 20, 6)

@@ -6,6 +6,7 @@ import ast
 import os
 import subprocess
 import sys
+import tomllib
 import zipfile
 from pathlib import Path
 
@@ -112,6 +113,35 @@ def test_known_source_needs_no_file(project, tmp_path):
     archive = pack_project(find_project(project), str(tmp_path / "radio.zip"))
     assert "segue_project/sources/source.toml" not in zipfile.ZipFile(archive).namelist()
     assert load_source(f"{archive}/segue_project/movielens").name == "movielens"
+
+
+@pytest.mark.parametrize(
+    ("written", "value"),
+    [
+        ('refused_days = 9\n[gate.plays."x"]\nhigh = inf', float("inf")),
+        ('[gate.plays."x"]\nhigh = -inf', float("-inf")),
+        ('[gate.plays."x"]\nhigh = 1e+300', 1e300),
+        ('[gate.plays."x"]\nhigh = 2', 2),
+        ('[gate.plays."x\\u007f"]\nhigh = 0.1', 0.1),
+        ('[owners]\nplays = "a\\u007f\\u0001 ä"\n[gate.plays."x"]\nhigh = 0.1', 0.1),
+    ],
+)
+def test_settings_in_the_archive_are_toml_of_the_same_values(project, tmp_path, written, value):
+    """JSON has words of its own for infinity, and no need to escape U+007F."""
+    (project / "segue.toml").write_text(written + "\n", encoding="utf-8")
+    archive = pack_project(find_project(project), str(tmp_path / "radio.zip"))
+    packed = tomllib.loads(zipfile.ZipFile(archive).read("segue_project/segue.toml").decode())
+    given = tomllib.loads(written)
+    assert packed["gate"] == given["gate"] and packed.get("owners") == given.get("owners")
+    (bound,) = packed["gate"]["plays"].values()
+    assert (bound["high"], type(bound["high"])) == (value, type(value))
+
+
+def test_pack_refuses_what_did_not_become_toml(project, tmp_path, monkeypatch):
+    monkeypatch.setattr("segue.pack.json.dumps", lambda value, **_: "NaN")
+    with pytest.raises(UsageError, match=r"segue\.toml cannot be packed, as no TOML came of it: "):
+        pack_project(find_project(project), str(tmp_path / "radio.zip"))
+    assert not (tmp_path / "radio.zip").exists(), "an archive was left that no step can load"
 
 
 def test_same_project_makes_the_same_archive(project, tmp_path):
