@@ -18,7 +18,7 @@ from jobs.group_events import explain_no_entity
 from jobs.looks import has_work
 from jobs.newer_catalogue import find_older_days
 from jobs.publishing.selection import Selection
-from jobs.publishing.state import DayState, TableState, commit_metadata_at, digest, drop_limit
+from jobs.publishing.state import DayState, TableState, digest, drop_limit, find_publication
 from jobs.publishing.warehouse import Warehouse, has_rows
 from jobs.stale_features import StaleDays, find_stale_features, find_stale_partials
 from schemas import FEATURE_GROUPS, FeatureGroup
@@ -250,13 +250,8 @@ def _explain_sessions(
 
 def _find_parameter(warehouse: Warehouse, table: str, name: str) -> float | None:
     """A number that the newest batch of a table was given; None where its commit does not say it."""
-    if (opened := warehouse.table(table)) is None:
-        return None
-    for version in range(opened.version(), -1, -1):
-        metadata = commit_metadata_at(opened, version) or {}
-        if metadata.get("kind") == "publish":
-            return metadata.get("parameters", {}).get(name)
-    return None
+    found = find_publication(opened) if (opened := warehouse.table(table)) else None
+    return found[1].get("parameters", {}).get(name) if found else None
 
 
 def _group_by_reason(reasons: Mapping[date, str]) -> Iterator[PlannedDays]:
