@@ -39,6 +39,8 @@ class Attempt:
     outcome: str
     checked_at: datetime
     results: tuple[Row, ...]
+    # each of its days; None where it has none, or where its ends alone are on record
+    listed_days: tuple[date, ...] | None = None
     # rows that broke expectations of a refused one, and the queries that find all of them
     quarantine: Quarantine | None = None
 
@@ -113,6 +115,7 @@ def make_attempt(row: Row, results: Iterable[Row], quarantine: Quarantine | None
         rows=row["rows"],
         outcome=row["outcome"],
         checked_at=row["checked_at"],
+        listed_days=tuple(days) if (days := row.get("days")) else None,
         results=tuple(sorted(results, key=lambda row: WORST_FIRST.index(result_status(row)))),
         quarantine=quarantine,
     )

@@ -65,6 +65,11 @@ class Comparison:
             return self.now.bins, self.before.bins
         return group_bins(self.now.bins, self.before.bins)
 
+    @property
+    def is_measured(self) -> bool:
+        """Whether both have values on those bins: else an index of 0 says that there is nothing to compare."""
+        return all(any(each.values()) for each in self.histograms)
+
     @cached_property
     def psi(self) -> float:
         return measure_psi(*self.histograms)

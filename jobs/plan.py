@@ -14,10 +14,10 @@ from features.sessions import GAP_MS
 from jobs import FLOW
 from jobs.arguments import add_source_arguments
 from jobs.errors import JobError, WrongUsage
-from jobs.feeds import add_event_option, find_feeds
-from jobs.flow import run_flow
+from jobs.feeds import add_event_option
 from jobs.planned_changes import PlannedTable, Planner
 from jobs.publishing.warehouse import Warehouse
+from jobs.source_flows import find_all_feeds, run_flows
 from jobs.training.manifest import find_manifests
 from schemas import CONTRACTS
 from segue import show
@@ -32,7 +32,8 @@ COLUMNS = ("table", "what", "days", "from", "to", "rows", "MB", "minutes")
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.description = (
         "Says what the next flow would do and why, and does none of it: per table the columns that are new, changed or "
-        "gone, the days to be made, and what they will cost at most. Without a source, of what is ingested already."
+        "gone, the days to be made, and what they will cost at most. Without a source, here or in the project, of what "
+        "is ingested already."
     )
     _add_arguments(parser)
     parser.add_argument("--json", action="store_true", help="one JSON object a line, for programs")
@@ -92,18 +93,17 @@ def apply(args: argparse.Namespace) -> int:
     arguments = ["--root", args.root]
     if args.source and args.input:
         arguments += ["--source", args.source, "--input", *args.input]
-        arguments += ["--catalogue", *args.catalogue] if args.catalogue else []
-        arguments += [text for each in args.events for text in ("--events", *each)]
-    return run_flow(arguments, only=steps)
+    arguments += ["--catalogue", *args.catalogue] if args.catalogue else []
+    arguments += [text for each in args.events for text in ("--events", *each)]
+    return run_flows(arguments, only=steps)
 
 
 def _plan(args: argparse.Namespace) -> tuple[Planner, list[PlannedTable]]:
-    warehouse = Warehouse(args.root)
-    if not (args.source and args.input) and not warehouse.list_tables():
+    warehouse, feeds = Warehouse(args.root), find_all_feeds(args)
+    if not feeds and not warehouse.list_tables():
         raise JobError(
             f"there are no tables under {args.root!r}; give --source and --input to plan the first flow"
         )
-    feeds = find_feeds(args) if args.source and args.input else {}
     planner = Planner(warehouse, feeds, GAP_MS)
     return planner, planner.plan()
 

@@ -18,7 +18,7 @@ from jobs.group_events import explain_no_entity
 from jobs.looks import has_work
 from jobs.newer_catalogue import find_older_days
 from jobs.publishing.selection import Selection
-from jobs.publishing.state import DayState, TableState, commit_metadata_at, digest, drop_limit
+from jobs.publishing.state import DayState, TableState, digest, drop_limit, find_publication
 from jobs.publishing.warehouse import Warehouse, has_rows
 from jobs.stale_features import StaleDays, find_stale_features, find_stale_partials
 from schemas import FEATURE_GROUPS, FeatureGroup
@@ -72,8 +72,8 @@ class Planner:
     """Goes through the steps of the flow in their order, each with what those before it would leave."""
 
     warehouse: Warehouse
-    # by table; none where nothing is to be ingested
-    feeds: Mapping[str, Feed]
+    # by table, one for each source; none where nothing is to be ingested
+    feeds: Mapping[str, Sequence[Feed]]
     gap_ms: int
     # what tables would hold: of days that would be made, something else than now
     states: dict[str, TableState] = field(default_factory=dict)
@@ -88,7 +88,7 @@ class Planner:
         return self.tables
 
     def _plan_step(self, step: Step) -> Iterable[PlannedTable]:
-        if step.section and (step.section not in self.feeds or self.feeds[step.section].why_not):
+        if step.section and not self._list_arguments(step):
             return []
         if step.makes == (RELEASES,):
             return self._plan_release(step)
@@ -111,18 +111,24 @@ class Planner:
 
     def _look(self, step: Step) -> list[PlannedTable]:
         """Runs the step up to where its work would begin."""
-        arguments = ["--root", self.warehouse.root]
-        if step.section:
-            arguments += self.feeds[step.section].arguments
+        # of every source, also after one that has work: another may have a problem
+        found = [self._has_work(step, arguments) for arguments in self._list_arguments(step)]
+        if not any(found):
+            return []
+        why = "files that are not in yet" if step.section else "other code or settings, or never made"
+        return [PlannedTable(table, step.name, why) for table in step.makes if table not in step.records]
+
+    def _list_arguments(self, step: Step) -> list[list[str]]:
+        """Those with which a flow runs the step: for each source that it can read once, else once."""
+        feeds = self.feeds.get(step.section, ())
+        return [each.arguments for each in feeds if not each.why_not] if step.section else [[]]
+
+    def _has_work(self, step: Step, arguments: Sequence[str]) -> bool:
         try:
-            if has_work(step, arguments):
-                why = "files that are not in yet" if step.section else "other code or settings, or never made"
-                return [
-                    PlannedTable(table, step.name, why) for table in step.makes if table not in step.records
-                ]
+            return has_work(step, ["--root", self.warehouse.root, *arguments])
         except (JobError, SegueError) as problem:
             self.problems[step.name] = first_line(problem)
-        return []
+        return False
 
     def _plan_sessions(self, step: Step) -> Iterator[PlannedTable]:
         plays, sessions = self.warehouse.state("plays"), self.warehouse.state("sessions")
@@ -244,13 +250,8 @@ def _explain_sessions(
 
 def _find_parameter(warehouse: Warehouse, table: str, name: str) -> float | None:
     """A number that the newest batch of a table was given; None where its commit does not say it."""
-    if (opened := warehouse.table(table)) is None:
-        return None
-    for version in range(opened.version(), -1, -1):
-        metadata = commit_metadata_at(opened, version) or {}
-        if metadata.get("kind") == "publish":
-            return metadata.get("parameters", {}).get(name)
-    return None
+    found = find_publication(opened) if (opened := warehouse.table(table)) else None
+    return found[1].get("parameters", {}).get(name) if found else None
 
 
 def _group_by_reason(reasons: Mapping[date, str]) -> Iterator[PlannedDays]:

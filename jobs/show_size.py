@@ -9,7 +9,8 @@ from typing import Any
 
 from jobs.errors import JobError, WrongUsage
 from jobs.publishing.warehouse import Warehouse
-from jobs.sizing.predict import Prediction, World, measure_world, predict_steps, read_runs
+from jobs.sizing.meter import SETTING
+from jobs.sizing.predict import Prediction, World, measure_sizes, measure_world, predict_steps, read_runs
 from jobs.sizing.walls import DAY_HOURS, Machine, find_walls
 from segue import show
 from segue.builtin_commands import add_root
@@ -66,9 +67,10 @@ def run(args: argparse.Namespace) -> int:
     world = measure_world(warehouse)
     if not runs or world is None:
         raise JobError(
-            f"nothing is recorded of what steps cost under {args.root}; run a flow first, which records it"
+            f"nothing is recorded of what steps cost under {args.root}; run a flow first, which records it "
+            f"unless {SETTING} is false"
         )
-    return _show_size(runs, world, args)
+    return _show_size(runs, world, measure_sizes(warehouse), args)
 
 
 # --- what runs cost
@@ -79,7 +81,10 @@ def _show_runs(runs: Sequence[Mapping[str, Any]], args: argparse.Namespace) -> i
         print(show.format_json_lines(runs), end="\n" if runs else "")
         return 0
     if not runs:
-        print(f"nothing is recorded of what steps cost under {show.escape(args.root)}; a flow records it")
+        root = show.escape(args.root)
+        print(
+            f"nothing is recorded of what steps cost under {root}; a flow records it unless {SETTING} is false"
+        )
         return 0
     # the newest of each step, in the order in which they ended
     newest = list({run["step"]: run for run in reversed(runs)}.values())
@@ -109,10 +114,12 @@ def _list_costs(run: Mapping[str, Any], counts: Mapping[str, int]) -> tuple[Any,
 # --- what a night of another size would cost
 
 
-def _show_size(runs: Sequence[Mapping[str, Any]], world: World, args: argparse.Namespace) -> int:
+def _show_size(
+    runs: Sequence[Mapping[str, Any]], world: World, sizes: Mapping[str, int], args: argparse.Namespace
+) -> int:
     requested = _find_requested(world, args)
     machine = _find_machine(runs, args)
-    predictions = predict_steps(runs, world, requested)
+    predictions = predict_steps(runs, world, requested, sizes)
     known = [each for each in predictions if not each.why_not]
     if not known:
         raise JobError(_explain_nothing(predictions))

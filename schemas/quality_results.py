@@ -32,6 +32,12 @@ QUALITY_RESULTS = Contract(
         Column("unexpected_count", "bigint", "rows that broke it, where rows can", "rows"),
         Column("reason", "string", "why it matters; null in results from before there was this column"),
         Column("owner", "string", "who answered for it at the time; null as reason is"),
+        Column(
+            "days",
+            "array<date>",
+            "the days in the batch, in order; null where it has none, or more than 31, and in results from before "
+            "there was this column",
+        ),
     ),
     key=("attempt_id", "expectation", "column"),
     partitions=(),

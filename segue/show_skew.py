@@ -66,7 +66,7 @@ def run(args: argparse.Namespace) -> int:
     skew = compare_logged(args.root, store, logged, columns, args.tolerance)
     if args.record is not None:
         _record(args, skew)
-    rows = [to_record(each, args.bound, args.show_keys) for each in _sort_worst_first(skew)]
+    rows = [to_record(each, skew.rows, args.bound, args.show_keys) for each in _sort_worst_first(skew)]
     if args.json:
         print(show.format_json_lines(rows))
     else:
@@ -163,11 +163,13 @@ def _sort_worst_first(skew: Skew) -> list[Difference]:
     return sorted(skew.differences, key=lambda each: (-each.share, each.feature.logged))
 
 
-def to_record(difference: Difference, bound: float, shows_keys: bool) -> dict[str, Any]:
+def to_record(difference: Difference, rows: int, bound: float, shows_keys: bool) -> dict[str, Any]:
+    """Of one feature; `rows` were logged."""
     feature = difference.feature
     return {
         "feature": f"{feature.table}:{feature.column}",
         "rows": difference.rows,
+        "not_compared": rows - difference.rows,
         "equal": difference.equal,
         "differing_share": difference.share,
         "null_logged": difference.null_logged,
@@ -250,7 +252,7 @@ def _show_distance(distance: float | None) -> float | str | None:
 
 def _record(args: argparse.Namespace, skew: Skew) -> None:
     """For `segue health`: without keys and values, which an erasure would not reach."""
-    features = [to_record(each, args.bound, False) for each in _sort_worst_first(skew)]
+    features = [to_record(each, skew.rows, args.bound, False) for each in _sort_worst_first(skew)]
     content = {
         "checked_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "rows": skew.rows,

@@ -127,14 +127,13 @@ class Comparison:
             self._skip(store, len(rows))
             return
         for table in dict.fromkeys(each.table for each in self.columns.features):
-            differences = [each for each in self.skew.differences if each.feature.table == table]
-            names = [each.feature.column for each in differences]
             try:
-                entity = store.entity(table)
+                differences = self._select_released(store, table, len(rows))
+                names, entity = [each.feature.column for each in differences], store.entity(table)
                 # `bucket` is never null, so that a key without a row is known
                 released = store.lookup(table, rows[entity], day, [*names, "bucket"], cast_keys=True)
             except SegueError as problem:
-                # a table, a day or a column that this release has not; the others are compared
+                # a table or a day that this release has not; the others are compared
                 self._skip(str(problem), len(rows))
                 continue
             defaults = store.defaults(table)
@@ -142,6 +141,15 @@ class Comparison:
                 logged, column = rows[each.feature.logged], each.feature.column
                 values = _fill_default(logged, released[column], released["bucket"], defaults.get(column))
                 _add_values(each, released[entity], logged, values, self.tolerance)
+
+    def _select_released(self, store: Store, table: str, rows: int) -> list[Difference]:
+        """Features of a table whose columns a release has: one that came later is no reason to compare no other."""
+        differences = [each for each in self.skew.differences if each.feature.table == table]
+        known = {*store.columns(table)}
+        for each in differences:
+            if each.feature.column not in known:
+                self._skip(f"release {store.release} has no {table}:{each.feature.column}", rows)
+        return [each for each in differences if each.feature.column in known]
 
     def _open(self, release: str | None) -> Store | str:
         """The store of a release, or why there is none."""

@@ -74,14 +74,33 @@ def map_days(table: TableFacts, window: Sequence[date], nights: Mapping[str, dat
 
 def _find_newest(table: TableFacts, nights: Mapping[str, date]) -> dict[date, Attempt]:
     """By day the newest attempt at it."""
-    pairs = [(attempt, day) for attempt in table.attempts for day in _list_days(table, attempt, nights)]
+    attempts = _leave_out_mended(table.attempts)
+    pairs = [(attempt, day) for attempt in attempts for day in _list_days(table, attempt, nights)]
     known = {day for attempt, day in pairs if _brings(table, attempt, day)}
     newest: dict[date, Attempt] = {}
     for attempt, day in pairs:
-        # a batch of single days covers those between them by its ends alone; the log says which it brought
+        # of a batch of single days the ends alone may be known; the log says which it brought
         if not _passes(attempt) or day not in known or _brings(table, attempt, day):
             newest[day] = attempt
     return newest
+
+
+def _leave_out_mended(attempts: Sequence[Attempt]) -> list[Attempt]:
+    """Without those that did not pass, of which the ends alone are known, before one that passed covers these: it has
+    mended them, and days between them may never have been wrong."""
+    kept: list[Attempt] = []
+    for attempt in attempts:
+        if _passes(attempt):
+            kept = [each for each in kept if not _mends(attempt, each)]
+        kept.append(attempt)
+    return kept
+
+
+def _mends(passed: Attempt, before: Attempt) -> bool:
+    ends = passed.first_ds, before.first_ds, before.last_ds, passed.last_ds
+    if _passes(before) or before.listed_days or None in ends:
+        return False
+    return list(ends) == sorted(ends)  # type: ignore[type-var]
 
 
 def _passes(attempt: Attempt) -> bool:
@@ -96,6 +115,9 @@ def _brings(table: TableFacts, attempt: Attempt, day: date) -> bool:
 def _list_days(table: TableFacts, attempt: Attempt, nights: Mapping[str, date]) -> Iterator[date]:
     if attempt.first_ds is None or attempt.last_ds is None or not table.by_day:
         yield attempt.last_ds or nights.get(attempt.run_id, attempt.checked_at.date())
+        return
+    if attempt.listed_days:
+        yield from attempt.listed_days
         return
     for n in range((attempt.last_ds - attempt.first_ds).days + 1):
         yield attempt.first_ds + timedelta(days=n)

@@ -58,9 +58,8 @@ class FeatureFacts:
 
     @cached_property
     def comparisons(self) -> dict[date, Comparison]:
-        """Of each day shown with the earlier one, where both have a profile."""
-        pairs = {day: self.compare(day, self.references.get(day)) for day in self.shown}
-        return {day: each for day, each in pairs.items() if each}
+        """Of each day shown with the earlier one, where the values of both are known."""
+        return self.compare_each({day: self.references.get(day) for day in self.shown})
 
     @property
     def nulls(self) -> dict[date, float]:
@@ -72,6 +71,11 @@ class FeatureFacts:
         """By day the stability index, from the earlier day."""
         return {day: each.psi for day, each in self.comparisons.items()}
 
+    def compare_each(self, earlier_days: Mapping[date, date | None]) -> dict[date, Comparison]:
+        """By day; none of days that have nothing to be measured by."""
+        pairs = {day: self.compare(day, earlier) for day, earlier in earlier_days.items()}
+        return {day: each for day, each in pairs.items() if each and each.is_measured}
+
     def compare(self, day: date, earlier: date | None) -> Comparison | None:
         """None where either day has no profile, or the column was of another kind."""
         now, before = self.profiles.get(day), self.profiles.get(earlier) if earlier else None
@@ -80,13 +84,14 @@ class FeatureFacts:
 
 @dataclass(frozen=True)
 class Movement:
-    """How far a day is from an earlier one, in numbers and words."""
+    """How far a day is from an earlier one, in numbers and words; without the numbers where values of one of them are
+    not known."""
 
     earlier: date
     than: str
-    psi: float
-    chance: float
-    js: float
+    psi: float | None
+    chance: float | None
+    js: float | None
     largest: str
     nulls: str
 
@@ -175,10 +180,9 @@ def draw_trends(facts: FeatureFacts) -> Iterator[Markup]:
 
 def draw_drift(facts: FeatureFacts) -> Iterator[Markup]:
     """How far each day is from its reference and from a week before."""
-    from_week = {day: facts.compare(day, day - WEEK) for day in facts.shown}
     series = {
         "from the reference": facts.comparisons,
-        "from a week before": {day: each for day, each in from_week.items() if each},
+        "from a week before": facts.compare_each({day: day - WEEK for day in facts.shown}),
     }
     if not any(series.values()):
         return
@@ -208,15 +212,11 @@ def list_movements(facts: FeatureFacts) -> Iterator[Movement]:
 
 def _describe_movement(comparison: Comparison, earlier: date, than: str) -> Movement:
     nulls = [format_percent(share_nulls(each)) for each in (comparison.before, comparison.now)]
-    return Movement(
-        earlier,
-        than,
-        comparison.psi,
-        comparison.chance,
-        comparison.js,
-        _describe_largest(comparison),
-        " to ".join(nulls),
-    )
+    without = " to ".join(nulls)
+    if not comparison.is_measured:
+        return Movement(earlier, than, None, None, None, "", without)
+    psi, chance, js = comparison.psi, comparison.chance, comparison.js
+    return Movement(earlier, than, psi, chance, js, _describe_largest(comparison), without)
 
 
 def _describe_largest(comparison: Comparison) -> str:

@@ -18,7 +18,7 @@ from jobs.errors import WrongUsage
 from jobs.messages import LOG
 from jobs.publishing.record_tables import RECORD_TABLES
 from jobs.publishing.records import read_newest_audits
-from jobs.publishing.state import read_state
+from jobs.publishing.state import find_publication, read_state, read_state_at
 from jobs.publishing.warehouse import OpenedWarehouse, Warehouse
 from jobs.training.manifest import NAME, Manifest, load
 from jobs.training.record import list_training_sets, make_absolute
@@ -112,6 +112,14 @@ class Inventory:
             log = find_table(self.path(table)) if table in PLACES else self.warehouse.table(table)
             self._tables[table] = None if log is None else self._describe(table, log)
         return self._tables[table]
+
+    def published_at(self, table: str) -> str:
+        """When a run published it last, as its log says it; empty where that does not."""
+        if (log := self.warehouse.table(table)) is None:
+            return ""
+        found = find_publication(log)
+        # of a commit that the log does not reach back to, the state has the instant still
+        return (read_state_at(log, found[0]) if found else read_state(log)).published_at
 
     def audit(self, table: str) -> list[dict[str, Any]]:
         """The results of the newest audit of what the table holds; none where there is no record of it."""

@@ -21,6 +21,7 @@ from jobs.catalogue.catalogue import Catalogue
 from jobs.catalogue.entries import ColumnEntry
 from jobs.catalogue.lineage import FILTER, KEY, ORDER, VALUE, WINDOW, ColumnInput
 from schemas.releases import RELEASES
+from segue.publication_record import parse_instant
 
 SPEC = "https://openlineage.io/spec"
 EVENT_SCHEMA = f"{SPEC}/2-0-2/OpenLineage.json#/$defs"
@@ -51,7 +52,6 @@ class Events:
                 yield self._make_event(step)
 
     def _make_event(self, step: Step) -> dict[str, Any]:
-        published = {t: found for t in step.makes if (found := self._catalogue.inventory.published(t))}
         event: dict[str, Any] = {
             "producer": PRODUCER,
             "job": {"namespace": JOBS, "name": step.name},
@@ -59,13 +59,23 @@ class Events:
             "inputs": [self._name(table) for table in self._list_inputs(step)],
             "outputs": [self._describe_output(table) for table in step.makes],
         }
-        times = [each.available_at for each in published.values() if each.available_at]
+        times = {t: at for t in step.makes if (at := self._find_time(t))}
         if not times:
             return event | {"eventTime": _format(self._now), "schemaURL": f"{EVENT_SCHEMA}/JobEvent"}
-        versions = [(*self._name(table).values(), each.version) for table, each in published.items()]
-        run = uuid.uuid5(uuid.NAMESPACE_URL, repr(sorted(versions)))
-        about = {"eventTime": _format(max(times)), "schemaURL": f"{EVENT_SCHEMA}/RunEvent"}
+        # by what the run published, and not by versions: maintenance and erasures make some, and are no runs of it
+        names = [(*self._name(table).values(), _format(at)) for table, at in times.items()]
+        run = uuid.uuid5(uuid.NAMESPACE_URL, repr(sorted(names)))
+        about = {"eventTime": _format(max(times.values())), "schemaURL": f"{EVENT_SCHEMA}/RunEvent"}
         return event | about | {"eventType": "COMPLETE", "run": {"runId": str(run)}}
+
+    def _find_time(self, table: str) -> datetime | None:
+        """When a run published the table last; of logs of before that was written down, since when readers know its
+        newest day."""
+        inventory = self._catalogue.inventory
+        if (published := inventory.published(table)) is None:
+            return None
+        at = inventory.published_at(table)
+        return parse_instant(at) if at else published.available_at
 
     def _list_inputs(self, step: Step) -> list[str]:
         # the files of a source are an input of the steps that read them

@@ -14,7 +14,7 @@ from jobs.graph import downstream
 from jobs.health.drift_settings import DriftSettings, list_compared_tables
 from jobs.health.history import DAY, TableHistory, list_compared_days
 from jobs.health.indicators import FINE, NOTE, WRONG, Indicator
-from jobs.health.judgement import Verdict, judge_table
+from jobs.health.judgement import Verdict, can_judge_columns, judge_table
 from jobs.health.root import Root
 from jobs.health.trainings import judge_trainings
 from jobs.publishing.profiles import read_profiles
@@ -158,7 +158,7 @@ def _describe(
 def describe_comparisons(histories: Sequence[TableHistory], settings: DriftSettings) -> Iterator[Indicator]:
     """How many tables were compared at all; and where profiles of the newest day, or of a reference that was set, are
     missing."""
-    compared = [each for each in histories if each.columns and len({day for day, _ in each.profiles}) > 1]
+    compared = [each for each in histories if can_judge_columns(each, settings)]
     what = f"{len(compared)} of {len(histories)} tables have profiles of days to be compared with"
     yield Indicator("drift", "tables", FINE, what, "", len(compared), len(histories), "tables")
     missing = [each.table for each in histories if each.profiles and not each.columns]

@@ -46,6 +46,13 @@ def judge_table(history: TableHistory, settings: DriftSettings) -> Verdict:
     return Verdict(tuple(news), tuple(changes))
 
 
+def can_judge_columns(history: TableHistory, settings: DriftSettings) -> bool:
+    """Whether any column has a profile of the day, and of one that it is judged by."""
+    earlier_days = (history.day - WEEK, settings.find_reference(history.day))
+    columns = [column for column in history.columns if _is_compared(history, column)]
+    return any(history.compare(column, history.day, day) for column in columns for day in earlier_days)
+
+
 def judge_volume(history: TableHistory, settings: DriftSettings) -> Iterator[Finding]:
     """Rows, and different listeners, against the same weekday of four weeks, and the growth of the last one."""
     for what, by_day in (("rows", history.rows), ("listeners", history.listeners)):

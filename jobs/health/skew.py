@@ -12,7 +12,7 @@ from jobs.health.root import Root
 from segue.errors import SegueError
 from segue.small_files import read_file
 
-# Features that are named of those that were not compared; `segue skew` shows why.
+# Features that are named of those that were not compared, or not in all rows; `segue skew` shows why.
 MOST_FEATURES = 3
 
 
@@ -36,12 +36,14 @@ def _describe(root: Root, name: str, record: dict[str, Any]) -> Indicator:
     when = f"measured {datetime.fromisoformat(record['checked_at']):%Y-%m-%d %H:%M}"
     # what no release has: every logged row was skipped
     missing = [each["feature"] for each in features if not each["rows"]]
-    if missing:
-        when += f"; no row was compared of {', '.join(missing[:MOST_FEATURES])}"
+    # what some releases have not; records of before say nothing of it
+    partly = [each["feature"] for each in features if each["rows"] and each.get("not_compared")]
+    for said, names in (("no row was compared", missing), ("some rows were not compared", partly)):
+        when += f"; {said} of {', '.join(names[:MOST_FEATURES])}" if names else ""
     if not beyond:
         count = f"{len(features) - len(missing)} of its" if missing else "its"
         what = f"{count} {len(features)} features are as released, {when}"
-        return Indicator("skew", name, NOTE if missing else FINE, what, "", share, bound, "share")
+        return Indicator("skew", name, NOTE if missing or partly else FINE, what, "", share, bound, "share")
     more = f" and {len(beyond) - 1} more" if len(beyond) > 1 else ""
     what = f"{beyond[0]} differs in {share:.2%} of rows{more}, {when}"
     to_do = root.command(f"skew --record {name} --logged FILE")

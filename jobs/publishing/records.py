@@ -35,6 +35,8 @@ REWRITE_SUFFIX = "_to_keep_all_other_content"
 # What differs between the results of an attempt.
 _RESULT = tuple(Result.__annotations__)
 _CLOCKS_DIFFER = timedelta(days=1)
+# Each result repeats them: of a batch of more, its ends must do.
+_MOST_DAYS = 31
 _IS_OF_SOME_COLUMNS = pc.field("expectation") == KEPT_EXPECTATION
 
 
@@ -105,7 +107,9 @@ def record_unchanged(warehouse: Warehouse, run_id: str, table: str, why: str) ->
     if newest is None or newest["outcome"] not in ("refused", FAILED):
         return
     where = pc.field("attempt_id") == newest["attempt_id"]
-    row = RESULTS.read(warehouse, ("table_name", "batch_id", "first_ds", "last_ds"), where).to_pylist()[0]
+    row = RESULTS.read(
+        warehouse, ("table_name", "batch_id", "first_ds", "last_ds", "days"), where
+    ).to_pylist()[0]
     about = {"run_id": run_id, "attempt_id": uuid4().hex[:8], "rows": 0, "outcome": UNCHANGED}
     result = Result("expect_table_to_be_up_to_date", None, "info", True, why, "as its inputs make it")
     append_results(warehouse, {**row, **about}, [result])
@@ -129,6 +133,7 @@ def _describe_batch(
         "batch_id": batch.id,
         "first_ds": min(days, default=None),
         "last_ds": max(days, default=None),
+        "days": sorted({*days}) if 0 < len(days) <= _MOST_DAYS else None,
         "rows": rows,
         "outcome": outcome,
     }

@@ -248,6 +248,18 @@ def commit_metadata_at(table: DeltaTable, version: int) -> dict[str, Any] | None
     return None if actions is None else parse_commit_metadata(log.find_commit(actions))
 
 
+def find_publication(table: DeltaTable) -> tuple[int, dict[str, Any]] | None:
+    """The newest version in which a run published a batch, and what it wrote into the commit: maintenance, erasures and
+    retractions since then did not. None where the log does not reach back to it."""
+    for version in range(table.version(), -1, -1):
+        metadata = commit_metadata_at(table, version)
+        if metadata is None:
+            break
+        if metadata.get("kind") == "publish":
+            return version, metadata
+    return None
+
+
 def list_upstream(state: TableState | None) -> dict[date | None, str]:
     """Of each day of a table, the name of what it was made of."""
     return {day: each.upstream for day, each in state.day_states.items()} if state else {}

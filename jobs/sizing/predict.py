@@ -6,15 +6,17 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import combinations
+from types import MappingProxyType
 from typing import Any
 
-from jobs import FLOW
+from jobs import FLOW, Step
+from jobs.publishing.commits import list_data_files
 from jobs.publishing.layout import count_pieces, find_file_bytes
 from jobs.publishing.record_tables import COSTS
 from jobs.publishing.warehouse import Warehouse
 from jobs.sizing.fit import Fit, Rows, TooFewRuns, fit_costs
 from jobs.sizing.meter import LISTENERS, PLAYS, TRACKS
-from schemas import CONTRACTS
+from schemas import CONTRACTS, FEATURE_GROUPS
 
 KINDS = (PLAYS, LISTENERS, TRACKS)
 # Columns of `run_costs` that are fitted.
@@ -59,6 +61,8 @@ class Prediction:
     fits: Mapping[str, Fit] = field(default_factory=dict)
     piece_bytes: float = 0.0
     task: Fit | None = None
+    # its tables, each with its share of the bytes that are written
+    tables: Mapping[str, float] = field(default_factory=dict)
 
     def predict(self, cost: str) -> float | None:
         return self.fits[cost].predict(self.rows) if cost in self.fits else None
@@ -85,12 +89,15 @@ def _count_newest(warehouse: Warehouse, table: str) -> int | None:
     return state.day_states[state.days[-1]].rows if state and state.days else None
 
 
-def predict_steps(runs: Iterable[Run], world: World, requested: World) -> list[Prediction]:
+def predict_steps(
+    runs: Iterable[Run], world: World, requested: World, sizes: Mapping[str, int] = MappingProxyType({})
+) -> list[Prediction]:
     """Of each step with a run that published something and of which nothing is lost, in the order of the flow.
 
     Args:
         runs: rows of `run_costs`, newest first.
         world: in which the newest of them ran.
+        sizes: as `measure_sizes` has them.
     """
     by_step: dict[str, list[Run]] = defaultdict(list)
     taken: dict[str, int] = defaultdict(int)
@@ -107,7 +114,10 @@ def predict_steps(runs: Iterable[Run], world: World, requested: World) -> list[P
     for step in FLOW:
         if of_step := by_step.get(step.name):
             night = next((run for run in of_step if run["run_id"] not in others), None)
-            predictions.append(_predict(step.name, of_step, night, scale))
+            found = _predict(step.name, of_step, night, scale)
+            predictions.append(
+                found if found.why_not else _add_task(found, of_step, _share_bytes(step, sizes))
+            )
     return predictions
 
 
@@ -122,31 +132,52 @@ def _predict(step: str, runs: Sequence[Run], night: Run | None, scale: Mapping[s
         return Prediction(step, len(runs), "no run took in the plays of about one day")
     requested = {kind: night[kind] * scale[kind] for kind in kinds}
     beyond = max(requested[kind] / max(run[kind] for run in rows) for kind in kinds)
-    fit = Prediction(step, len(runs), "", requested, beyond, find_mix(rows, requested), fits)
-    return _add_task(fit, step, runs)
+    return Prediction(step, len(runs), "", requested, beyond, find_mix(rows, requested), fits)
 
 
-def _add_task(fit: Prediction, step: str, runs: Sequence[Run]) -> Prediction:
+def _add_task(fit: Prediction, runs: Sequence[Run], tables: Mapping[str, float]) -> Prediction:
     """Memory of a task goes with the bytes of a file: there are as many tasks as files, up to one for each bucket."""
-    pieces = [{_PIECE: measure_piece(step, run["bytes_written"])} for run in runs]
-    piece = measure_piece(step, fit.fits["bytes_written"].predict(fit.rows))
+    pieces = [{_PIECE: measure_piece(tables, run["bytes_written"])} for run in runs]
+    piece = measure_piece(tables, fit.fits["bytes_written"].predict(fit.rows))
     try:
         task = fit_costs(pieces, [run["task_bytes"] for run in runs])
     except TooFewRuns:
         task = None
-    return replace(fit, piece_bytes=piece, task=task)
+    return replace(fit, piece_bytes=piece, task=task, tables=tables)
 
 
-def measure_piece(step: str, size: float) -> float:
-    """Bytes of a file, where a step writes `size` bytes: as large as files are to get, or as buckets let them be."""
-    table = find_table_name(step)
-    return size / count_pieces(size, find_file_bytes(table), CONTRACTS[table].buckets) if table else size
+def measure_piece(tables: Mapping[str, float], size: float) -> float:
+    """Bytes of the largest file, where a step writes `size` bytes into tables: as large as files are to get, or as
+    buckets let them be."""
+    pieces = [
+        part / count_pieces(part, find_file_bytes(table), CONTRACTS[table].buckets)
+        for table, share in tables.items()
+        if (part := size * share)
+    ]
+    return max(pieces, default=size)
 
 
-def find_table_name(step: str) -> str | None:
-    """The last of the tables that a step makes, which the others are on the way to."""
-    makes = next((each.makes for each in FLOW if each.name == step), ())
-    return next((name for name in reversed(makes) if name in CONTRACTS and CONTRACTS[name].buckets), None)
+def list_result_tables(step: Step) -> list[str]:
+    """Those with buckets that what a step writes is in, but for rejects and what is on the way to another of them."""
+    with_buckets = [name for name in step.makes if name in CONTRACTS and CONTRACTS[name].buckets]
+    if step.section:
+        return [name for name in with_buckets if name == step.section]
+    on_the_way = {group.partials_table for group in FEATURE_GROUPS if group.daily}
+    return [name for name in with_buckets if name not in on_the_way]
+
+
+def measure_sizes(warehouse: Warehouse) -> dict[str, int]:
+    """Bytes that are published of tables which one step makes several of."""
+    several = [names for step in FLOW if len(names := list_result_tables(step)) > 1]
+    opened = {name: table for names in several for name in names if (table := warehouse.table(name))}
+    return {name: sum(f["size_bytes"] for f in list_data_files(table)) for name, table in opened.items()}
+
+
+def _share_bytes(step: Step, sizes: Mapping[str, int]) -> dict[str, float]:
+    """Of each table of a step its share of what that writes, as it was so far; equal ones where that is not known."""
+    names = list_result_tables(step)
+    total = sum(sizes.get(name, 0) for name in names)
+    return {name: sizes.get(name, 0) / total if total else 1 / len(names) for name in names}
 
 
 def find_mix(runs: Sequence[Rows], requested: Rows) -> float:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from features.embeddings.settings import Settings
 from jobs.publishing.layout import find_file_bytes
-from jobs.sizing.predict import Prediction, World, find_table_name
+from jobs.sizing.predict import Prediction, World
 from schemas import CONTRACTS
 
 # The next night begins then.
@@ -66,10 +67,10 @@ def _find_night(known: Sequence[Prediction], machine: Machine) -> Iterator[Wall]
 def _find_files(known: Iterable[Prediction]) -> Iterator[Wall]:
     """From where on a bucket is more than a file is to be: files and tasks grow, and no more of them are made."""
     for each in known:
-        if table := find_table_name(each.step):
+        for table, share in each.tables.items():
             target, buckets = find_file_bytes(table), CONTRACTS[table].buckets
             yield Wall(
-                each.fits["bytes_written"].find_scale(each.rows, target * buckets),
+                _find_scale(each, target * buckets, share),
                 f"a day of {table} is more than {buckets} files of {target / 2**20:,.0f} MiB, one for each bucket",
                 f"[file_sizes] {table}, and memory of tasks with it",
             )
@@ -77,24 +78,33 @@ def _find_files(known: Iterable[Prediction]) -> Iterator[Wall]:
 
 def _find_tasks(known: Iterable[Prediction], machine: Machine) -> Iterator[Wall]:
     for each in known:
-        table = find_table_name(each.step)
-        if machine.task_bytes is None or each.task is None or not table:
+        if machine.task_bytes is None or each.task is None:
             continue
         (cost,) = each.task.per_row.values()
         if not cost:
             continue
-        # smaller than this a file need not be, so that tasks outgrow it only where buckets are all used
         piece = max(machine.task_bytes - each.task.fixed, 0.0) / cost
-        if piece >= find_file_bytes(table):
-            size = piece * CONTRACTS[table].buckets
-            scale = each.fits["bytes_written"].find_scale(each.rows, size)
-        else:
-            scale = each.fits["bytes_written"].find_scale(each.rows, piece)
+        scales = {table: _find_task_scale(each, table, piece) for table in each.tables}
+        if not scales:
+            continue
+        table = min(scales, key=lambda name: scales[name])
         yield Wall(
-            scale,
+            scales[table],
             f"a task of {each.step} sorts and joins in more than {machine.task_bytes / 2**30:,.1f} GiB, and spills",
             f"spark.executor.memory, fewer spark.executor.cores, smaller [file_sizes] {table}",
         )
+
+
+def _find_task_scale(each: Prediction, table: str, piece: float) -> float:
+    """Where a file of a table is larger than a piece that a task has the memory for."""
+    # smaller than this a file need not be, so that tasks outgrow it only where buckets are all used
+    pieces = CONTRACTS[table].buckets if piece >= find_file_bytes(table) else 1
+    return _find_scale(each, piece * pieces, each.tables[table])
+
+
+def _find_scale(each: Prediction, size: float, share: float) -> float:
+    """Where a share of what a step writes is `size` bytes."""
+    return each.fits["bytes_written"].find_scale(each.rows, size / share) if share else math.inf
 
 
 def _find_driver(known: Iterable[Prediction], machine: Machine) -> Iterator[Wall]:

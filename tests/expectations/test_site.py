@@ -120,6 +120,33 @@ def test_a_batch_that_was_refused_is_over_once_another_passes():
     )
 
 
+def attempt_days_apart(n, outcome, status, days):
+    at = NOW + timedelta(minutes=n)
+    ends = {"day": WINDOW[1], "last": WINDOW[6]}
+    return attempt(
+        outcome=outcome, results=[result(status=status)], batch_id=f"f{n}-1", days=days, checked_at=at, **ends
+    )
+
+
+def test_days_between_those_of_a_refused_batch_were_not_refused():
+    """Two days, far apart, are refused, and published once they are mended."""
+    nights = [attempt(day=day, batch_id=f"night{day}-1") for day in WINDOW[:6]]
+    names = {day: f"night{day}" for day in WINDOW[:6]}
+    two = [WINDOW[1], WINDOW[6]]
+    bad = attempt_days_apart(1, "refused", "broken", two)
+    one = table(*nights, bad, days=WINDOW[:6], fingerprints=names)
+    refused, passed = [c.REFUSED], [c.PASSED]
+    assert statuses(one) == passed + refused + 4 * passed + refused, "only its own two days were refused"
+    for days in (two, None):
+        # without its days, as it was recorded before they were: once it is mended, its ends say nothing of others
+        mended = [
+            attempt_days_apart(1, "refused", "broken", days),
+            attempt_days_apart(2, "published", "held", days),
+        ]
+        one = table(*nights, *mended, fingerprints=names | dict.fromkeys(two, "f2"))
+        assert statuses(one) == 7 * passed, f"the batch was mended, days on record: {days}"
+
+
 def test_a_table_without_days_stands_at_the_night_of_its_run():
     plays = attempt(day=WINDOW[4])
     model = attempt("models", run_id=plays.run_id, first_ds=None, last_ds=None)
@@ -130,7 +157,15 @@ def test_a_table_without_days_stands_at_the_night_of_its_run():
 
 def find_status_by_loops(one, day):
     """What a person would say who reads the attempts from the newest to the oldest."""
-    covering = [each for each in reversed(one.attempts) if each.first_ds <= day <= each.last_ds]
+    covering, passed_since = [], []
+    for each in reversed(one.attempts):
+        mended = any(p.first_ds <= each.first_ds and each.last_ds <= p.last_ds for p in passed_since)
+        passes = each.outcome in ("passed", "published")
+        # where its days are not on record, those that another one has mended may be all that it had
+        known = passes or each.listed_days or not mended
+        if known and each.first_ds <= day <= each.last_ds and day in (each.listed_days or [day]):
+            covering.append(each)
+        passed_since += [each] if passes else []
     passed = [each for each in covering if each.outcome in ("passed", "published")]
     published = [each for each in passed if each.batch_id.rsplit("-", 1)[0] == one.fingerprints.get(day)]
     newest = None
@@ -155,6 +190,7 @@ drawn_attempts = st.lists(
         st.integers(0, 3),
         st.sampled_from(["published", "passed", "refused", "failed", "unchanged"]),
         st.booleans(),
+        st.sampled_from(["ends", "all", "apart"]),
     ),
     max_size=6,
 )
@@ -164,9 +200,10 @@ drawn_attempts = st.lists(
 @settings(max_examples=150, deadline=None)
 def test_cells_are_what_loops_make_of_them(drawn, days, provisional, data):
     attempts = []
-    for n, (first, length, outcome, warns) in enumerate(drawn):
+    for n, (first, length, outcome, warns, known) in enumerate(drawn):
         status = "broken" if outcome in ("refused", "failed") else "warning" if warns else "held"
         last = min(first + length, 6)
+        days_of = {"ends": None, "all": WINDOW[first : last + 1], "apart": [WINDOW[first], WINDOW[last]]}
         attempts.append(
             attempt(
                 day=WINDOW[first],
@@ -175,6 +212,7 @@ def test_cells_are_what_loops_make_of_them(drawn, days, provisional, data):
                 results=[result(status=status)],
                 attempt_id=f"a{n}",
                 batch_id=f"f{n}-1",
+                days=days_of[known],
                 checked_at=NOW + timedelta(minutes=n),
             )
         )

@@ -202,6 +202,40 @@ def test_days_on_which_too_few_listeners_had_a_value_say_nothing_of_its_share():
     ]
 
 
+def make_unlike_profiles():
+    """Two days each, whose values nothing compares: too many different ones to be listed, then too few listeners."""
+    unlisted = ColumnProfile(TEXT, 5000, distinct_values=3000)
+    yield unlisted, make_text(x=4990, y=10)
+    yield ColumnProfile(NUMBER, 15), make_profile([5.0] * 25)
+    yield make_profile([5.0] * 25), ColumnProfile(NUMBER, 15)
+
+
+@pytest.mark.parametrize(("before", "now"), make_unlike_profiles())
+def test_values_that_cannot_be_compared_have_no_index(before, now):
+    ages = {0: now, 7: before, 28: before}
+    feature = make_feature({LAST - timedelta(days=age): each for age, each in ages.items()})
+    assert feature.drift == {} and list(draw_drift(feature)) == [], (
+        "an index of 0 would say that nothing moved"
+    )
+    assert find_trends([feature])["user_features"].drift == {}
+    assert [(each.psi, each.js, each.largest) for each in list_movements(feature)] == [(None, None, "")] * 2
+    (text,) = render(make_feature_page(feature))
+    assert text.count(">not compared<") == 2, "one for each day that it would be compared with"
+
+
+def test_a_day_that_cannot_be_compared_is_a_gap():
+    days = make_days()
+    odd = LAST - timedelta(days=3)
+    feature = make_feature(days | {odd: ColumnProfile(NUMBER, 15)})
+    assert {*make_feature(days).drift} - {*feature.drift} == {odd}
+    (psi, *_) = draw_drift(feature)
+    rows = {row[0]: row[1:] for row in read_rows(find_figure([psi], "Population stability index"))}
+    with_number = {day for day, cells in rows.items() if any(map(str.isdigit, "".join(cells)))}
+    assert with_number == {str(day) for day in DAYS if day != odd}, (
+        "all days but the one of too few listeners"
+    )
+
+
 def test_instants_are_hours():
     facts = make_feature({day: make_profile([0, 13, 13, 23], INSTANT) for day in DAYS})
     rows = read_rows(find_figure(draw_values(facts), f"Values on {LAST}"))

@@ -62,7 +62,7 @@ def test_digest_changes_with_a_value():
 def test_results_of_the_archive_get_the_columns_that_were_added_since(root, tmp_path):
     """As they are read before and after today's code has written beside them."""
     shutil.copytree(root / "quality", tmp_path / "quality")
-    warehouse, added = Warehouse(str(tmp_path)), ("reason", "owner")
+    warehouse, added = Warehouse(str(tmp_path)), ("reason", "owner", "days")
     before = RESULTS.read(warehouse, QUALITY_RESULTS.names)
     assert before.num_rows > 100 and before.column_names == list(QUALITY_RESULTS.names)
     assert all(before[name].null_count == before.num_rows for name in added)

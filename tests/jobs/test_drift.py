@@ -352,6 +352,16 @@ def test_a_table_whose_newest_day_has_no_profile_was_not_compared():
     assert [each.subject for each in describe_comparisons([whole], DriftSettings())] == ["tables"]
 
 
+@pytest.mark.parametrize(
+    ("days", "compared"),
+    [({"d1": NEAR, "d8": NEAR}, 0), ({"d7": NEAR}, 1), ({"d28": NEAR}, 1), ({"d35": NEAR}, 0)],
+)
+def test_a_table_is_compared_where_a_week_ago_or_the_reference_has_a_profile(days, compared):
+    """Other days are on record too, of yesterday for one, and of them alone nothing is judged."""
+    (found,) = describe_comparisons([history(d0=NEAR, **days)], DriftSettings())
+    assert found.value == compared, f"profiles of days before: {', '.join(days)}"
+
+
 def test_tiles_and_records_are_not_compared():
     tables = list_compared_tables()
     assert {"plays", "sessions", "user_features", "track_embeddings", "semantic_codebooks"} <= {*tables}

@@ -367,6 +367,20 @@ def test_features_of_which_no_row_was_compared_are_not_said_to_be_as_released(ro
     assert found.to_do == f"segue skew --record ranker --logged FILE --root {root}"
 
 
+def test_features_of_which_not_all_rows_were_compared_are_noted(root):
+    """Columns that an older release had not: of its rows nobody knows whether they were served as released."""
+    record_skew(root, 0.0, 0.0)
+    path = root / "quality" / "skew" / "ranker.json"
+    content = json.loads(path.read_text())
+    content["features"][1]["not_compared"] = 40
+    path.write_text(json.dumps(content))
+    (found,) = check_skew(Root(Inventory(str(root))))
+    assert found.status == NOTE and found.what.startswith("its 2 features are as released")
+    assert found.what.endswith("; some rows were not compared of user_features:x1"), (
+        "and not of the other one"
+    )
+
+
 def test_a_record_of_skew_that_is_none_is_said_to_be_none(root):
     record_skew(root, 0.2)
     for text in ("", "{", "{}", "[]", '{"features": [], "bound": 1}', '{"features": 3, "bound": 1}'):

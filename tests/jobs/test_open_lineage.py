@@ -7,6 +7,7 @@ import json
 import sys
 import uuid
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from threading import Thread
@@ -21,6 +22,9 @@ from jobs.catalogue.lineage import Lineage
 from jobs.catalogue.lineage_client import build_event
 from jobs.catalogue.open_lineage import Events, name_dataset
 from jobs.errors import JobError, WrongUsage
+from jobs.publishing.commits import Change, swap
+from jobs.publishing.state import read_state
+from jobs.publishing.warehouse import Warehouse
 from jobs.sources import Source
 from reference.golden import unpack
 from schemas import CONTRACTS
@@ -137,6 +141,39 @@ def test_runs_are_known_by_what_they_published(events, root, tmp_path):
     assert max(event["eventTime"] for event in events) < "2026-11-28"
     planned = list_events(tmp_path)
     assert all("run" not in event and event["eventTime"] == "2026-01-11T00:00:00Z" for event in planned)
+
+
+def commit(root, table, kind, **changes):
+    """One without files."""
+    opened = Warehouse(root).table(table)
+    swap(opened, Change(f"{kind}-1", kind, replace(read_state(opened), **changes)))
+
+
+def find_run(root, name):
+    """Id and time of the run of a step."""
+    (event,) = [event for event in list_events(root) if event["job"]["name"] == name]
+    return event["run"]["runId"], event["eventTime"]
+
+
+def test_maintenance_and_erasures_are_no_runs_of_what_made_the_table(tmp_path):
+    unpack(tmp_path)
+    root, name = str(tmp_path / "root"), "build-sessions"
+    before = find_run(root, name)
+    for kind in ("compact", "erase", "retract"):
+        later = {"published_at": "2026-11-30T00:00:00+00:00"} if kind == "retract" else {}
+        commit(root, "sessions", kind, **later)
+        assert find_run(root, name) == before, f"{kind} is no run of {name}"
+
+
+def test_the_time_of_a_run_that_published_older_days_is_its_own(tmp_path):
+    unpack(tmp_path)
+    root, name = str(tmp_path / "root"), "build-user-features"
+    before = find_run(root, name)
+    # the newest day is as it was
+    commit(root, "user_partials", "publish", published_at="2026-11-30T01:02:03+00:00")
+    after = find_run(root, name)
+    assert after[0] != before[0], "another run has published"
+    assert after[1] == "2026-11-30T01:02:03Z"
 
 
 def test_datasets_on_object_stores_are_named_by_bucket_and_key():

@@ -188,7 +188,7 @@ def test_plan_as_json_has_a_record_for_each_table(golden, capsys, monkeypatch):
 def test_plan_with_files_that_are_not_in_yet_starts_with_plays(golden):
     path = str(golden / "landing" / "source.toml")
     files = [str(next((golden / "landing" / "plays").glob("delivered=*")))]
-    feeds = {"plays": Feed("plays", load_source(path), path, files)}
+    feeds = {"plays": [Feed("plays", load_source(path), path, files)]}
     planner = Planner(Warehouse(str(golden / "root")), feeds, GAP_MS)
     tables = {table.table: table.why for table in planner.plan()}
     assert tables["plays"] == "files that are not in yet"
@@ -202,7 +202,7 @@ def test_plan_of_a_root_without_tables_says_what_to_give(tmp_path):
 
 def test_apply_runs_the_steps_that_the_plan_names(golden, monkeypatch, capsys):
     ran = []
-    monkeypatch.setattr(plan_module, "run_flow", lambda arguments, only: ran.append((arguments, only)) or 0)
+    monkeypatch.setattr(plan_module, "run_flows", lambda arguments, only: ran.append((arguments, only)) or 0)
     with pytest.raises(WrongUsage, match="--yes"):
         run("--root", str(golden / "root"), command="apply")
     assert run("--root", str(golden / "root"), "--yes", command="apply") == 0
@@ -234,7 +234,7 @@ def test_plan_of_a_group_follows_its_own_events(tmp_path, monkeypatch):
         Planner, "_look", lambda self, step: [PlannedTable("searches", step.name, "new files")]
     )
     feed = Feed("searches", Source(name="log", events={"searches": {"query": "text"}}), "log.toml", ["in"])
-    tables = Planner(Warehouse(str(tmp_path / "root")), {"searches": feed}, GAP_MS).plan()
+    tables = Planner(Warehouse(str(tmp_path / "root")), {"searches": [feed]}, GAP_MS).plan()
     assert {each.table: each.why for each in tables} == {
         "searches": "new files",
         "search_partials": "follows from searches",

@@ -23,7 +23,7 @@ from jobs.publishing.quarantine import (
     read_quarantine,
     remove_quarantine,
 )
-from jobs.publishing.records import read_results, record_failures
+from jobs.publishing.records import read_results, record_changes, record_failures, record_unchanged
 from jobs.publishing.warehouse import Warehouse
 from reference.batches import batch, spoil
 from reference.frames import frame
@@ -88,6 +88,29 @@ def test_a_record_of_a_batch_that_cannot_be_audited_repeats_no_value(tmp_path):
     ):
         raise ValueError("cannot cast 'u17' to bigint")
     assert [row["observed"] for row in read_results(job.warehouse)] == ["cannot cast '…' to bigint"]
+
+
+@pytest.mark.parametrize(("days", "listed"), [([DAYS[2], DAYS[0]], [DAYS[0], DAYS[2]]), ((), None)])
+def test_a_record_of_a_batch_lists_its_days(tmp_path, days, listed):
+    job = Job("test", str(tmp_path / "root"), "run-1", say=lambda text: None)
+    with (
+        pytest.raises(ValueError, match="x"),
+        record_failures(job.warehouse, "run-1", job.batch("plays", days)),
+    ):
+        raise ValueError("x")
+    (row,) = read_results(job.warehouse)
+    assert row["days"] == listed, "between the ends of a batch may lie days that it has not"
+    assert (row["first_ds"], row["last_ds"]) == ((DAYS[0], DAYS[2]) if listed else (None, None))
+    record_unchanged(job.warehouse, "run-2", "plays", "x")
+    assert {str(row["days"]) for row in read_results(job.warehouse, "run-2")} == {str(listed)}
+
+
+def test_a_record_of_a_batch_of_more_than_a_month_has_its_ends_alone(tmp_path):
+    job = Job("test", str(tmp_path / "root"), "run-1", say=lambda text: None)
+    days = [DAYS[0] + timedelta(days=2 * n) for n in range(32)]
+    record_changes(job.warehouse, "run-1", job.batch("plays", days), days, 32, {"ms_played": 1})
+    (row,) = read_results(job.warehouse)
+    assert (row["days"], row["first_ds"], row["last_ds"]) == (None, days[0], days[-1])
 
 
 def test_what_was_kept_of_a_table_goes_with_its_age_or_at_once(tmp_path):

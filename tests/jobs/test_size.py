@@ -11,7 +11,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from jobs import maintain, show_size, verify
+from jobs import FLOW, maintain, show_size, verify
 from jobs.errors import JobError, WrongUsage
 from jobs.publishing import record_tables
 from jobs.publishing.layout import find_file_bytes
@@ -289,6 +289,63 @@ def test_a_task_of_a_file_that_fits_grows_only_once_every_bucket_is_a_file():
     assert large.scale > 100 * small.scale
 
 
+@pytest.mark.parametrize(
+    ("step", "tables"),
+    [
+        ("ingest-plays", ["plays"]),
+        ("ingest-tracks", ["tracks"]),
+        ("build-user-features", ["user_features"]),
+        ("build-pair-partials", ["user_track_partials", "user_artist_partials"]),
+        ("train-track-embeddings", ["track_embeddings"]),
+        ("release-tables", []),
+    ],
+)
+def test_bytes_of_a_step_are_of_its_results(step, tables):
+    """And not of what late or rejected plays, or days on the way to features, are in."""
+    (found,) = (each for each in FLOW if each.name == step)
+    assert predict.list_result_tables(found) == tables
+
+
+def find_file_walls(runs, sizes):
+    """By table where a day of it has a full file in each bucket."""
+    walls = find_walls(predict_steps(runs, WORLD, WORLD, sizes), WORLD, Machine(2))
+    return {wall.what.split()[3]: wall.scale for wall in walls if "one for each bucket" in wall.what}
+
+
+def test_bytes_of_ingested_plays_are_those_of_plays():
+    runs = [replace_step(run, "ingest-plays") for run in make_runs()]
+    assert [*find_file_walls(runs, {})] == ["plays"]
+
+
+def test_bytes_of_several_results_are_divided_as_they_are_published():
+    runs = [replace_step(run, "build-pair-partials") for run in make_runs()]
+    sizes = {"user_track_partials": 3000, "user_artist_partials": 1000}
+    found, alike = find_file_walls(runs, sizes), find_file_walls(runs, {})
+    # the fixed part of the made-up bytes is nothing beside a file
+    assert found["user_artist_partials"] == pytest.approx(3 * found["user_track_partials"], rel=1e-3)
+    assert alike["user_artist_partials"] == alike["user_track_partials"]
+    assert found["user_track_partials"] < alike["user_track_partials"], (
+        "three quarters of the bytes, not half"
+    )
+    assert [*find_file_walls(runs, {"user_track_partials": 1})] == ["user_track_partials"], (
+        "the other has none"
+    )
+
+
+def replace_step(run, step):
+    # a night takes in a day of plays
+    return run | {"step": step, "rows_published": WORLD.plays}
+
+
+def test_sizes_are_those_of_the_files_that_are_published(tmp_path):
+    warehouse = Warehouse(str(tmp_path))
+    lay_rows(warehouse, "user_track_partials", 3)
+    files = list((tmp_path / "tables" / "user_track_partials").rglob("*.parquet"))
+    assert predict.measure_sizes(warehouse) == {
+        "user_track_partials": sum(file.stat().st_size for file in files)
+    }, "of steps that make several tables, those that are there"
+
+
 def test_walls_that_are_not_requested_are_not_looked_for():
     predictions, requested = predict_world(1)
     assert len(find_walls(predictions, requested, Machine(2))) == 2
@@ -400,8 +457,10 @@ def test_without_a_size_the_newest_run_of_each_step_is_shown(root, capsys):
 
 def test_size_says_what_is_missing(root, tmp_path, capsys):
     assert show(tmp_path / "none") == 0
-    assert "nothing is recorded" in capsys.readouterr().out
-    with pytest.raises(JobError, match="run a flow first"):
+    assert "a flow records it unless spark.segue.runCosts is false" in capsys.readouterr().out
+    with pytest.raises(
+        JobError, match=r"run a flow first, which records it unless spark\.segue\.runCosts is false"
+    ):
         show(tmp_path / "none", "--listeners", "10")
     with pytest.raises(WrongUsage, match="--tracks is of a size; give --listeners too"):
         show(root, "--tracks", "10")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import argparse
+
 import pytest
 
 import segue
 from expectations.verdict import Refused, Result, Verdict
-from jobs import FLOW, flow, release_tables
+from jobs import FLOW, flow, plan, planned_changes, release_tables
 from jobs.errors import WrongUsage
 from jobs.source_flows import run_flows
 from reference.laid_flow import FIRST, LaidFlow
@@ -97,3 +99,52 @@ def test_sources_that_are_given_or_wrong_are_not_those_of_the_project(project, m
         ("ingest-plays", "source.toml"),
         ("ingest-tracks", "source.toml"),
     ]
+
+
+@pytest.fixture
+def look(project, monkeypatch):
+    """`look.new` is the source with files that are not in; `look.at` has each that a step was looked at with."""
+    look = argparse.Namespace(new="", at=[])
+
+    def has_work(step, arguments):
+        if not step.section:
+            return False
+        name = arguments[arguments.index("--source") + 1].rpartition("/")[2]
+        look.at.append((step.name, name))
+        return name == look.new
+
+    monkeypatch.setattr(planned_changes, "has_work", has_work)
+    return look
+
+
+def run_plan(command, *arguments):
+    parser = argparse.ArgumentParser()
+    (plan.configure if command == "run" else plan.configure_apply)(parser)
+    return getattr(plan, command)(parser.parse_args(list(arguments)))
+
+
+def test_a_plan_looks_at_the_files_of_every_source(project, look, capsys):
+    assert run_plan("run", "--exit-code") == 0
+    assert look.at == [call[:2] for call in INGESTS], "each source by the steps that read it"
+    assert "nothing to do" in capsys.readouterr().out
+    for look.new in ("radio.toml", "app.toml"):
+        assert run_plan("run", "--exit-code") == plan.CHANGES, f"{look.new} has files that are not in"
+        assert "files that are not in yet" in capsys.readouterr().out
+    look.at.clear()
+    assert run_plan("run", "--exit-code", "--source", str(project.source), "--input", "landed") == 0
+    assert {name for _, name in look.at} == {"source.toml"}, "the one that is given alone"
+
+
+def test_a_plan_that_is_applied_runs_its_steps_for_every_source(project, look):
+    look.new = "radio.toml"
+    assert run_plan("apply", "--yes") == 0
+    # the catalogue has nothing new
+    assert project.calls[:2] == [call for call in INGESTS if call[0] == "ingest-plays"]
+    later = {name for name, *_ in project.calls[2:]}
+    assert "build-sessions" in later and not later & {"ingest-plays", "ingest-tracks"}, later
+
+
+def test_a_plan_without_files_to_read_ingests_nothing(project):
+    assert run_flows(["--run-id", "night"], only={"build-sessions"}) == 0
+    reports = [path.name for path in (project.source.parent / "root" / "quality").glob("*.html")]
+    assert (project.calls, reports) == ([], ["night.html"]), "no source was to be read"

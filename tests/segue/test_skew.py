@@ -205,6 +205,39 @@ def test_rows_without_a_release_day_or_table_are_counted(lake, releases):
     )
 
 
+def forget_column(monkeypatch, release, column):
+    """As in a release of before a feature was declared."""
+    real = skew.Store.columns
+
+    def columns(self, table):
+        return [name for name in real(self, table) if self.release != release or name != column]
+
+    monkeypatch.setattr(skew.Store, "columns", columns)
+
+
+def test_a_column_that_an_older_release_has_not_is_skipped_and_no_other(monkeypatch, lake, releases):
+    first, second = (each.release_id for each in releases)
+    row = {"user_id": "u1", "plays_count_7d": 20_011, "completion_mean_7d": -1.0}
+    rows = [row | {"release_id": first, "plays_count_7d": 7}, row | {"release_id": second}]
+    forget_column(monkeypatch, first, "completion_mean_7d")
+    result = add_up(lake.root, rows)
+    found = {each.feature.column: (each.rows, each.equal) for each in result.differences}
+    assert found["plays_count_7d"] == (2, 1), (
+        "the one that both releases have differs in the row of the first"
+    )
+    assert found["completion_mean_7d"][0] == 1
+    assert result.skipped == {f"release {first} has no user_features:completion_mean_7d": 1}
+
+
+def test_a_release_without_any_of_the_columns_is_skipped(monkeypatch, lake, releases):
+    first = releases[0].release_id
+    rows = [{"user_id": "u1", "plays_count_7d": 20_001, "release_id": each.release_id} for each in releases]
+    forget_column(monkeypatch, first, "plays_count_7d")
+    result = add_up(lake.root, rows)
+    assert [each.rows for each in result.differences] == [1]
+    assert result.skipped == {f"release {first} has no user_features:plays_count_7d": 1}
+
+
 def test_what_a_feature_declares_for_a_key_without_a_row_is_no_skew(monkeypatch, lake, releases):
     monkeypatch.setattr(skew.Store, "defaults", lambda self, table: {"plays_count_7d": 0})
     rows = [
@@ -306,9 +339,15 @@ def test_what_is_recorded_has_no_key_and_no_value(lake, logged):
     text = (lake.root / "quality" / "skew" / "ranker.json").read_text()
     content = json.loads(text)
     assert [row["beyond_bound"] for row in content["features"]] == [True, False, False]
+    assert [row["not_compared"] for row in content["features"]] == [0, 0, 0]
+    rows.append(rows[0] | {"release_id": "2026-01-01.1"})
+    assert main([*logged(rows), "--record", "ranker"]) == 4
+    content = json.loads((lake.root / "quality" / "skew" / "ranker.json").read_text())
+    assert [row["not_compared"] for row in content["features"]] == [1, 1, 1], "there is no such release"
+    text = json.dumps(content)
     assert (
         content["bound"] == 0.001
-        and content["rows"] == 2
+        and content["rows"] == 3
         and datetime.fromisoformat(content["checked_at"]).tzinfo == UTC
     )
     assert "u11" not in text and "97011" not in text and "examples" not in text
