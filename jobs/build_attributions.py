@@ -24,7 +24,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     job = Job("build-attributions", args.root, args.run_id)
     impressions, plays = job.source(declared.impressions.name), job.source("sessions")
     upstream = dict(name_days(declared, impressions, plays))
-    days = requested_days(args, lambda: list_stale(job.state(declared.name), upstream))
+    days = requested_days(args, lambda: list_stale(job.state(declared.name), upstream), upstream)
     if not days:
         job.up_to_date(declared.name, "no day of plays or impressions is new or changed")
         return 0

@@ -27,7 +27,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     through = find_complete_day(declared.rewards, job)
     observed = {day: find_observed(declared, sessions, through, day) for day in rewards.days}
     upstream = dict(name_days(declared, observed, rewards, sessions))
-    days = requested_days(args, lambda: list_stale(job.state(declared.name), upstream))
+    days = requested_days(args, lambda: list_stale(job.state(declared.name), upstream), upstream)
     if not days:
         job.up_to_date(declared.name, "no discovery is new or changed, and no day of one has passed")
         return 0

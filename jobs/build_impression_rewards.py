@@ -33,7 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         job.source(name) for name in (_shown(declared), declared.attributions.name, declared.rewards.name)
     ]
     upstream = dict(name_days(declared, statuses, *tables))
-    days = requested_days(args, lambda: list_stale(job.state(declared.name), upstream))
+    days = requested_days(args, lambda: list_stale(job.state(declared.name), upstream), upstream)
     if not days:
         job.up_to_date(declared.name, "no day of impressions is new or changed, and no horizon has passed")
         return 0

@@ -35,7 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         # of a day that lost all of its plays the rewards go too
         gone = digest("no plays", declared.identify(FEATURE_GROUPS))
         upstream |= {day: gone for day in published.days if day not in upstream}
-    days = requested_days(args, lambda: list_stale(published, upstream))
+    days = requested_days(args, lambda: list_stale(published, upstream), upstream)
     if not days:
         job.up_to_date(declared.name, "no day of plays is new or changed, and no horizon has passed")
         return 0

@@ -38,6 +38,24 @@ def test_retract_killed_once_no_play_is_left_can_be_run_again_and_ends_its_work(
     assert root.days("sessions") == root.days("user_features") == []
 
 
+def test_what_a_killed_retraction_left_of_a_day_is_gone_with_the_next_flow(root):
+    """Its plays go with the first commit; a later day is ingested before anybody runs the retraction again."""
+    plays = {user: Play(f"p-{user}", user, "t1", NOON + DAY, 1_000) for user in ("u1", "u2")}
+    root.apply(Ingest("more", tuple(plays.values())))
+    root.build()
+    last = Retract(Ingest("last", tuple(plays.values())))
+    with pytest.raises(Killed), kill_at_commit(lambda table: table == "plays", after=True):
+        root.run(last)
+    root.ledger.apply(last)
+    root.apply(Ingest("next", (Play("p3", "u1", "t1", NOON + 2 * DAY, 1_000),)))
+    root.build()
+    assert root.days("sessions") == root.days("user_features") == [FIRST, FIRST + 2 * DAY]
+    root.check()
+    root.check_up_to_date()
+    record = root.warehouse.state("user_features").earlier[FIRST + DAY]
+    assert [each.version is None for each in record] == [False, True], "labels of before get what there was"
+
+
 @pytest.mark.parametrize("others", [(), (Play("p2", "u3", "t1", NOON + DAY, 1_000),)], ids=["nobody", "u3"])
 def test_plays_retracted_before_all_others_of_their_days_are_erased_are_counted_no_more(root, others):
     wrong = Play("p3", "u2", "t1", NOON, 1_000)
