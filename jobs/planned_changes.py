@@ -8,7 +8,7 @@ from datetime import date
 from typing import Any
 
 from features.sessions import RULES
-from jobs import FLOW, Step
+from jobs import FLOW, TABLES, Step
 from jobs.build_sessions import find_gone_days, name_day, select_days
 from jobs.costs import Costs, estimate_rows
 from jobs.errors import JobError, first_line
@@ -192,8 +192,8 @@ class Planner:
         made = [each.table for each in self.tables if each.makes]
         if made:
             return [PlannedTable(RELEASES, step.name, f"{len(made)} tables have another version")]
-        newest = Selection.newest(self.warehouse, [table for each in FLOW for table in each.makes])
         release = next(iter(list_releases(self.warehouse.root)), None)
+        newest = Selection.newest(self.warehouse, TABLES).keep_undeclared(release, TABLES)
         if newest.day and newest.adds_to(release):
             return [PlannedTable(RELEASES, step.name, "tables were published since the last one")]
         return []

@@ -182,7 +182,7 @@ def test_plan_names_days_that_their_source_has_no_more(cut):
     put(cut, "plays", {DAYS[0]: 1, DAYS[1]: 2, DAYS[2]: 3})
     tables = plan(cut.root)
     gone = {name: [list(each.days) for each in tables[name].days if each.why == GONE] for name in FEATURES}
-    assert gone == dict.fromkeys(FEATURES, [DAYS[3:]])
+    assert gone == {name: [DAYS[3:]] for name in FEATURES}
     assert tables["sessions"].rows == 0 and len(tables["sessions"].days) == 1, "nothing is cut again"
 
 
