@@ -106,7 +106,7 @@ def find_gone_days(
     plays: TableState, sessions: TableState | None, gap_ms: int
 ) -> tuple[list[date], list[date]]:
     """The days of sessions that have no plays any more, and those that may go on from one of them."""
-    gone = list_gone_days(sessions, plays)
+    gone = list_gone_days(sessions, plays.day_states)
     has_source_sessions = _has_source_sessions(plays)
     after = {
         day

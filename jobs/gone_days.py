@@ -17,8 +17,8 @@ from jobs.publishing.state_commits import remove_days
 from schemas import FeatureGroup
 
 
-def list_gone_days(table: TableState | None, source: TableState) -> list[date]:
-    return [day for day in table.days if day not in source.day_states] if table else []
+def list_gone_days(table: TableState | None, source: Collection[date | None]) -> list[date]:
+    return [day for day in table.days if day not in source] if table else []
 
 
 def find_gone_partials(partials: TableState | None, events: TableState) -> list[date]:
@@ -31,7 +31,7 @@ def find_gone_features(
     group: FeatureGroup, features: TableState | None, events: TableState
 ) -> tuple[list[date], list[date]]:
     """The days without events, and those that are to be made again without them."""
-    gone = list_gone_days(features, events)
+    gone = list_gone_days(features, events.day_states)
     return gone, list_days_after(group, features, gone)
 
 

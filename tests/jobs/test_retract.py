@@ -6,12 +6,15 @@ import json
 from datetime import UTC, datetime
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
+from deltalake import write_deltalake
 from simulation.laid import remove_spark
 from simulation.month import DAY, FIRST, Forget, Ingest, Play, Retract
 from simulation.root import Killed, SimulatedRoot, kill_at_commit
 
 from jobs import retract
+from jobs.errors import JobError
 from reference.published import pass_every_batch
 from reference.staged import LaidJob
 from reference.worlds import session_play
@@ -81,6 +84,17 @@ def test_a_day_that_only_the_erased_had_plays_of_is_gone_from_all_tables_once_pl
     root.build()
     root.check()
     root.check_up_to_date()
+
+
+def test_retract_refuses_a_root_with_tables_that_nothing_declares(root, monkeypatch):
+    """A group outside of its project: what it holds of a day that goes would be served on."""
+    before = root.versions()
+    write_deltalake(root.warehouse.table_path("mine_features"), pa.table({"user_id": ["u"]}))
+    with pytest.raises(
+        JobError, match=r"nothing here declares mine_features under .*run this in the project"
+    ):
+        retract.main(["--root", root.root, "--play", "p1"])
+    assert root.versions().items() >= before.items(), "something was taken out"
 
 
 def test_the_receipt_of_a_retraction_repeats_no_id_and_no_path(root):
