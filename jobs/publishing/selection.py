@@ -92,7 +92,7 @@ class Selection:
             selection = replace(selection, states=states, reasons=reasons, undeclared=undeclared)
             if newest.erased_in > entry.version:  # it would bring the listener back
                 why = "nothing here declares it, and a listener was erased from it since"
-                selection = selection.leave_out([name], lambda _, why=why: why)
+                selection = selection.leave_out([name], dict.fromkeys([name], why).__getitem__)
         return selection
 
     def leave_out(self, tables: Collection[str], why: Callable[[str], str]) -> Selection:
