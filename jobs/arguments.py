@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import argparse
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import date
 
 from jobs.errors import WrongUsage
+from jobs.messages import LOG
 from segue.builtin_commands import add_root
 from segue.parser import CommandParser
 from segue.project import find_project
@@ -105,11 +106,18 @@ def add_file_arguments(parser: argparse.ArgumentParser) -> None:
     add("--replay-rejected", action="store_true", help=replay)
 
 
-def requested_days(args: argparse.Namespace, stale: Callable[[], list[date]]) -> list[date]:
+def requested_days(
+    args: argparse.Namespace, stale: Callable[[], list[date]], known: Collection[date] | None = None
+) -> list[date]:
     """The days that the arguments of `add_day_arguments` ask for.
 
+    Args:
+        known: the days of what theirs are made of. Of any other day nothing would ever be made again, so it is left
+            out, and a line says so; where None, every day of the calendar is one.
+
     Raises:
-        WrongUsage: half a range, a range that ends before it begins, or both ways at once.
+        WrongUsage: half a range, a range that ends before it begins, or both ways at once; or only days that are not
+            known.
     """
     if args.day and (args.first or args.last):
         raise WrongUsage("--day goes without --from and --to; give one day or a range")
@@ -118,8 +126,21 @@ def requested_days(args: argparse.Namespace, stale: Callable[[], list[date]]) ->
         return stale()
     if first is None or last is None or last < first:
         raise WrongUsage(f"a range needs --from and --to, in order; got --from {first} --to {last}")
-    # every day of the calendar; one beyond the source is refused where the batch is made
-    return [date.fromordinal(n) for n in range(first.toordinal(), last.toordinal() + 1)]
+    days = [date.fromordinal(n) for n in range(first.toordinal(), last.toordinal() + 1)]
+    return days if known is None else _select_known(days, known)
+
+
+def _select_known(days: Sequence[date], known: Collection[date]) -> list[date]:
+    selected = [day for day in days if day in known]
+    if not selected:
+        there = f"it has {len(known)} days from {min(known)} to {max(known)}" if known else "it has no day"
+        raise WrongUsage(
+            f"what is asked for would be made of no day from {days[0]} to {days[-1]}; {there}. Give a day that is there"
+        )
+    if others := [day for day in days if day not in known]:
+        some = ", ".join(map(str, others[:3])) + (" …" if len(others) > 3 else "")
+        LOG.info(f"  {len(others)} of {len(days)} days left out, as there is nothing to make them of: {some}")
+    return selected
 
 
 def parse_run_id(text: str) -> str:

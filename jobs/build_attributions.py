@@ -9,6 +9,7 @@ from features.attributions import attribute_plays
 from features.windows.catalogue import add_catalogue_columns
 from jobs.arguments import add_day_arguments, new_parser, requested_days
 from jobs.errors import WrongUsage
+from jobs.gone_days import list_gone_days, remove_gone_days
 from jobs.job import Job
 from jobs.publishing.state import TableState, digest, list_stale, mark_provisional
 from schemas import ATTRIBUTION_TABLES, CONTRACTS, Attributions
@@ -24,7 +25,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     job = Job("build-attributions", args.root, args.run_id)
     impressions, plays = job.source(declared.impressions.name), job.source("sessions")
     upstream = dict(name_days(declared, impressions, plays))
-    days = requested_days(args, lambda: list_stale(job.state(declared.name), upstream))
+    gone = list_gone_days(job.state(declared.name), upstream)
+    job = remove_gone_days(job, declared.name, "sessions", gone, ())
+    days = requested_days(args, lambda: list_stale(job.state(declared.name), upstream), upstream)
     if not days:
         job.up_to_date(declared.name, "no day of plays or impressions is new or changed")
         return 0

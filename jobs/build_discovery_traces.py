@@ -9,6 +9,7 @@ from features.discovery_traces import Observed, trace_discoveries
 from jobs.arguments import add_day_arguments, new_parser, requested_days
 from jobs.build_play_rewards import find_complete_day, find_status
 from jobs.errors import WrongUsage
+from jobs.gone_days import list_gone_days, remove_gone_days
 from jobs.inputs import TableInput
 from jobs.job import Job
 from jobs.publishing.state import TableState, digest, list_stale, mark_provisional
@@ -27,7 +28,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     through = find_complete_day(declared.rewards, job)
     observed = {day: find_observed(declared, sessions, through, day) for day in rewards.days}
     upstream = dict(name_days(declared, observed, rewards, sessions))
-    days = requested_days(args, lambda: list_stale(job.state(declared.name), upstream))
+    gone = list_gone_days(job.state(declared.name), upstream)
+    job = remove_gone_days(job, declared.name, declared.rewards.name, gone, ())
+    days = requested_days(args, lambda: list_stale(job.state(declared.name), upstream), upstream)
     if not days:
         job.up_to_date(declared.name, "no discovery is new or changed, and no day of one has passed")
         return 0

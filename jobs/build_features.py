@@ -22,7 +22,15 @@ from jobs import FLOW
 from jobs.arguments import add_day_arguments, new_parser, requested_days
 from jobs.changed_rows import record_changed_rows
 from jobs.errors import JobError, WrongUsage
-from jobs.group_events import GroupEvents, explain_no_entity, find_events, find_tracks, no_entity_reason
+from jobs.gone_days import remove_gone_features, remove_gone_partials
+from jobs.group_events import (
+    GroupEvents,
+    explain_no_entity,
+    find_events,
+    find_requested,
+    find_tracks,
+    no_entity_reason,
+)
 from jobs.idle_rows import add_stale_days, has_day_without_events, list_row_windows
 from jobs.inputs import TableInput
 from jobs.job import Job, new_run_id
@@ -60,14 +68,19 @@ def main(argv: Sequence[str] | None = None) -> int:
             continue
         with ChangedEntities(group) as changed:
             job = Job(name, args.root, args.run_id)
+            # before any work: days of which there are no events are refused
+            requested = find_requested(job, group, args)
             _update_partials(job, group, args, changed)
             # pairs have no daily table: a row a day for every pair there ever was is the plays times the days
             if not group.daily:
                 continue
+            if requested is None:
+                job.nothing_to_do(group.table, f"{group.events.name} has none of the days that are asked for")
+                continue
             # where all partials are gone, rows that were merged from them are to go, too
             if any(has_rows(job.warehouse, table) for table in (group.partials_table, group.table)):
                 # a job of its own: the first may have pinned the partials at the version before
-                _update_features(Job(name, args.root, args.run_id), group, args, changed)
+                _update_features(Job(name, args.root, args.run_id), group, args, changed, requested)
             else:
                 job.not_made(group.table, no_entity_reason(group))
     return 0
@@ -82,6 +95,7 @@ def _update_partials(
     if not has_rows(job.warehouse, table) and (reason := explain_no_entity(group, events, tracks)):
         job.not_made(table, reason)
         return
+    job = remove_gone_partials(job, group)
     # whatever days the options name: features of one day are merged from partials of many
     stale = find_stale_partials(job.warehouse, group, events, tracks)
     stale = renew_partials(stale, _find_older_days(job, group, table, args))
@@ -141,12 +155,17 @@ def _find_tiles(
 
 
 def _update_features(
-    job: Job, group: FeatureGroup, args: argparse.Namespace, changed: ChangedEntities
+    job: Job,
+    group: FeatureGroup,
+    args: argparse.Namespace,
+    changed: ChangedEntities,
+    requested: Sequence[date],
 ) -> None:
+    job = remove_gone_features(job, group)
     partials, events = job.source(group.partials_table), job.source(group.events.name)
     stale = find_stale_features(job.warehouse, group, partials, events, find_tracks(job, group))
     stale = renew_days(stale, _find_older_days(job, group, group.table, args))
-    if requested := requested_days(args, list):
+    if requested:
         stale = replace(stale, whole=tuple(add_stale_days(job, group, stale, requested)), extended=())
     if not stale:
         job.up_to_date(group.table, f"no day of {group.partials_table} is new or changed")

@@ -10,6 +10,7 @@ from features.joins.ripeness import RIPE
 from jobs.arguments import add_day_arguments, new_parser, requested_days
 from jobs.build_play_rewards import DAY, find_complete_day, find_status
 from jobs.errors import WrongUsage
+from jobs.gone_days import list_gone_days, remove_gone_days
 from jobs.job import Job
 from jobs.publishing.state import TableState, digest, list_stale, mark_provisional
 from schemas import IMPRESSION_REWARD_TABLES, ImpressionRewards
@@ -33,7 +34,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         job.source(name) for name in (_shown(declared), declared.attributions.name, declared.rewards.name)
     ]
     upstream = dict(name_days(declared, statuses, *tables))
-    days = requested_days(args, lambda: list_stale(job.state(declared.name), upstream))
+    gone = list_gone_days(job.state(declared.name), upstream)
+    job = remove_gone_days(job, declared.name, _shown(declared), gone, ())
+    days = requested_days(args, lambda: list_stale(job.state(declared.name), upstream), upstream)
     if not days:
         job.up_to_date(declared.name, "no day of impressions is new or changed, and no horizon has passed")
         return 0

@@ -9,6 +9,7 @@ from features.joins.ripeness import CENSORED, RIPE, UNRIPE
 from features.rewards import reward_plays
 from jobs.arguments import add_day_arguments, new_parser, requested_days
 from jobs.errors import JobError, WrongUsage
+from jobs.gone_days import list_gone_days, remove_gone_days
 from jobs.inputs import TableInput
 from jobs.job import Job
 from jobs.publishing.protocol import StagedBatch
@@ -28,14 +29,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         raise WrongUsage("no reward is declared; declare Rewards(…) in the project")
     (declared,) = REWARD_TABLES
     job = Job("build-play-rewards", args.root, args.run_id)
+    gone = list_gone_days(job.state(declared.name), job.source("sessions").day_states)
+    job = remove_gone_days(job, declared.name, "sessions", gone, ())
     sessions, published = job.source("sessions"), job.state(declared.name)
     through = find_complete_day(declared, job)
     upstream = dict(name_days(declared, sessions, through))
-    if published:
-        # of a day that lost all of its plays the rewards go too
-        gone = digest("no plays", declared.identify(FEATURE_GROUPS))
-        upstream |= {day: gone for day in published.days if day not in upstream}
-    days = requested_days(args, lambda: list_stale(published, upstream))
+    days = requested_days(args, lambda: list_stale(published, upstream), upstream)
     if not days:
         job.up_to_date(declared.name, "no day of plays is new or changed, and no horizon has passed")
         return 0

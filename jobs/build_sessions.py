@@ -10,6 +10,7 @@ from itertools import takewhile
 from expectations.profile import DayProfile, content
 from features.sessions import GAP_MS, RULES, cut_sessions, earlier_days, select_last_plays
 from jobs.arguments import add_day_arguments, new_parser, requested_days
+from jobs.gone_days import list_gone_days, remove_gone_days
 from jobs.job import Job, new_run_id
 from jobs.publishing.state import TableState, digest, find_limit, list_upstream, mark_provisional
 from jobs.publishing.state_commits import rename_days
@@ -24,8 +25,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--gap-ms", type=int, default=GAP_MS, help=gap_help)
     args = parser.parse_args(argv)
     args.run_id = args.run_id or new_run_id()
-    requested = requested_days(args, list)
     job, at_least = _start(args), 1
+    requested = requested_days(args, list, job.source("plays").days)
+    gone = find_gone_days(job.source("plays"), job.state("sessions"), args.gap_ms)
+    job = remove_gone_days(job, "sessions", "plays", *gone)
     plays, before = job.source("plays"), job.state("sessions")
     if not select_days(plays, before, requested, args.gap_ms)[0]:
         job.up_to_date("sessions", "no day of plays is new or changed")
@@ -97,6 +100,20 @@ def _rename(job: Job, before: TableState | None, names: Mapping[date, str]) -> N
     present = {day: name for day, name in names.items() if before and day in before.day_states}
     if before and present:
         rename_days(job.warehouse, "sessions", before, present, {"run": job.run_id, "job": job.name})
+
+
+def find_gone_days(
+    plays: TableState, sessions: TableState | None, gap_ms: int
+) -> tuple[list[date], list[date]]:
+    """The days of sessions that have no plays any more, and those that may go on from one of them."""
+    gone = list_gone_days(sessions, plays.day_states)
+    has_source_sessions = _has_source_sessions(plays)
+    after = {
+        day
+        for day in (sessions.days if sessions and gone else ())
+        if not {*gone}.isdisjoint(earlier_days(day, gap_ms, has_source_sessions))
+    }
+    return gone, sorted(after.difference(gone))
 
 
 def select_days(

@@ -21,7 +21,7 @@ from jobs.publishing.part_files import find_part_file, name_part_file
 from jobs.publishing.quarantine import remove_quarantine
 from jobs.publishing.retention import list_unpublished, vacuum
 from jobs.publishing.rewrite import Rewrite, mark_erased, rewrite_files
-from jobs.publishing.warehouse import Warehouse
+from jobs.publishing.warehouse import Warehouse, check_declared
 from jobs.receipts import make_receipt, print_receipt, write_receipt
 from jobs.user_ids import find_buckets, find_whole, join_alternatives, list_first, read_ids
 from jobs.written_texts import erase_from_texts, remove_rows_of_pages
@@ -59,12 +59,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     job = Job("forget", args.root, args.run_id)
     ids = list_users(args, job.warehouse)
-    if unknown := [name for name in job.warehouse.list_tables() if name not in CONTRACTS]:
-        # of a project, say: whether they hold listeners is known only where they are declared
-        raise JobError(
-            f"nothing here declares {', '.join(unknown)} under {args.root}, and listeners in there would stay; run "
-            "this in the project that declares them, or remove their folders"
-        )
+    # of a project, say: whether they hold listeners is known only where they are declared
+    check_declared(job.warehouse, "listeners in there would stay")
     erasures, note = _erase_all(job, ids)
     _erase_from_records(job, ids)
     rollback = next((each for each in list_releases(args.root)[:1] if each.rollback_of), None)

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING
 
+from jobs.arguments import requested_days
 from jobs.inputs import PinnedTables, TableInput
 from jobs.publishing.state import TableState
 from schemas import FeatureGroup
 from schemas.contract import add_new_columns
+from schemas.event_tables import Events
 from schemas.tracks import TRACKS
 
 if TYPE_CHECKING:
@@ -44,6 +47,21 @@ def find_events(tables: PinnedTables, group: FeatureGroup, days: Sequence[date] 
 def find_tracks(tables: PinnedTables, group: FeatureGroup) -> TableState | None:
     """The state of the catalogue; None where the group is made of no column of it, or there is none."""
     return tables.state(TRACKS.name) if group.catalogue_columns else None
+
+
+def find_requested(tables: PinnedTables, group: FeatureGroup, args: argparse.Namespace) -> list[date] | None:
+    """The days that options name and the group has events of; None where the group alone has no events of any.
+
+    Raises:
+        WrongUsage: there were no plays on any of them.
+    """
+    if not (group.daily and requested_days(args, list)):
+        return []
+    days = tables.source(group.events.name).days
+    # of other events a day may have none, and a flow names days to the steps of all groups
+    if isinstance(group.source, Events) and not {*days}.intersection(requested_days(args, list)):
+        return None
+    return requested_days(args, list, days)
 
 
 def explain_no_entity(group: FeatureGroup, events: TableState, tracks: TableState | None) -> str:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from bisect import bisect_left
+from collections.abc import Collection, Sequence
 from datetime import date
 
 from features.windows.daily import RowWindows
 from jobs.job import Job
+from jobs.publishing.state import TableState
 from jobs.stale_features import StaleDays
 from schemas import FeatureGroup
 from schemas.declarations import LIFETIME
@@ -29,6 +31,15 @@ def list_row_windows(job: Job, group: FeatureGroup, days: Sequence[date]) -> Row
         # without a row it would be no day, and labels would get the day before it
         windows[day] = f"{length}d" if has_events else LIFETIME
     return windows
+
+
+def list_days_after(group: FeatureGroup, state: TableState | None, gone: Collection[date]) -> list[date]:
+    """The next published day after each that is gone, where that stood for idle entities: it stands for them now."""
+    if group.idle_rows or state is None:
+        return []
+    kept = [day for day in state.days if day not in gone]
+    places = {bisect_left(kept, day) for day in gone}
+    return [kept[place] for place in sorted(places) if place < len(kept)]
 
 
 def has_day_without_events(row_windows: RowWindows | None) -> bool:

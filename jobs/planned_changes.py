@@ -8,15 +8,16 @@ from datetime import date
 from typing import Any
 
 from features.sessions import RULES
-from jobs import FLOW, Step
-from jobs.build_sessions import name_day, select_days
+from jobs import FLOW, TABLES, Step
+from jobs.build_sessions import find_gone_days, name_day, select_days
 from jobs.costs import Costs, estimate_rows
 from jobs.errors import JobError, first_line
 from jobs.feeds import Feed
+from jobs.gone_days import find_gone_features, find_gone_partials
 from jobs.graph import RELEASES
 from jobs.group_events import explain_no_entity
 from jobs.looks import has_work
-from jobs.newer_catalogue import find_older_days
+from jobs.newer_catalogue import find_older_days, renew_days
 from jobs.publishing.selection import Selection
 from jobs.publishing.state import DayState, TableState, digest, drop_limit, find_publication
 from jobs.publishing.warehouse import Warehouse, has_rows
@@ -31,6 +32,7 @@ NEW_DAY = "new days"
 OTHER_PLAYS = "late or other plays"
 OTHER_WATERMARK = "the watermark of its plays moved"
 ADDED = "new or changed columns"
+GONE = "taken out: what it is made of has these days no more"
 OTHER_SOURCE = "what it is made of has changed"
 OTHER_ROWS = "which rows a day has is declared otherwise"
 
@@ -132,10 +134,13 @@ class Planner:
 
     def _plan_sessions(self, step: Step) -> Iterator[PlannedTable]:
         plays, sessions = self.warehouse.state("plays"), self.warehouse.state("sessions")
+        gone, again = find_gone_days(plays, sessions, self.gap_ms) if plays else ([], [])
+        sessions = sessions.remove_days(gone, again) if sessions else None
         days, _ = select_days(plays, sessions, [], self.gap_ms) if plays else ([], {})
-        reasons = {}
+        reasons = dict.fromkeys(gone, GONE)
         if plays and days:
-            reasons = _explain_sessions(self.warehouse, plays, sessions, days, self.gap_ms)
+            reasons |= _explain_sessions(self.warehouse, plays, sessions, days, self.gap_ms)
+        if reasons:
             self.states["sessions"] = _change(sessions, days)
         # of files that are not read yet, nobody knows the days
         why = "".join(each.why for each in self._follow(step))
@@ -147,11 +152,14 @@ class Planner:
         if events is None or not events.day_states or explain_no_entity(group, events, tracks):
             return
         stale = find_stale_partials(self.warehouse, group, events, tracks)
-        yield from self._plan_table(step, group, group.partials_table, stale)
+        gone = find_gone_partials(self.warehouse.state(group.partials_table), events)
+        yield from self._plan_table(step, group, group.partials_table, stale, gone)
         partials = self._state(group.partials_table)
         if group.daily and partials is not None:
+            gone, again = find_gone_features(group, self.warehouse.state(group.table), events)
             stale = find_stale_features(self.warehouse, group, partials, events, tracks)
-            yield from self._plan_table(step, group, group.table, stale)
+            stale = renew_days(stale, again)
+            yield from self._plan_table(step, group, group.table, stale, gone)
 
     def _find_tracks(self, group: FeatureGroup) -> TableState | None:
         if not group.catalogue_columns:
@@ -163,7 +171,7 @@ class Planner:
         return TableState(tracks.version + 1 if tracks else 1, {None: DayState(1, 0, 0, "planned")})
 
     def _plan_table(
-        self, step: Step, group: FeatureGroup, table: str, stale: StaleDays
+        self, step: Step, group: FeatureGroup, table: str, stale: StaleDays, gone: Sequence[date]
     ) -> Iterator[PlannedTable]:
         state = self.warehouse.state(table)
         older = len(find_older_days(self.warehouse, group, table))
@@ -171,13 +179,13 @@ class Planner:
         planned = PlannedTable(table, step.name, older_catalogue=older, **columns)
         if self._has_unknown_days(group):
             planned = replace(planned, why=f"follows from {group.events.name}")
-        if stale:
-            reasons = {day: _explain_day(state, stale, day) for day in stale.whole}
+        if stale or gone:
+            reasons = dict.fromkeys(gone, GONE) | {d: _explain_day(state, stale, d) for d in stale.whole}
             days = list(_group_by_reason(reasons))
             days += [PlannedDays(ADDED, stale.extended, stale.columns)] if stale.extended else []
             planned = replace(planned, days=tuple(days))
             # of extended days, what follows from the other columns stays as it is
-            self.states[table] = _change(state, stale.whole)
+            self.states[table] = _change(state.remove_days(gone, ()) if state else None, stale.whole)
         if planned.makes or planned.gone or older:
             yield planned
 
@@ -190,8 +198,8 @@ class Planner:
         made = [each.table for each in self.tables if each.makes]
         if made:
             return [PlannedTable(RELEASES, step.name, f"{len(made)} tables have another version")]
-        newest = Selection.newest(self.warehouse, [table for each in FLOW for table in each.makes])
         release = next(iter(list_releases(self.warehouse.root)), None)
+        newest = Selection.newest(self.warehouse, TABLES).keep_undeclared(release, TABLES)
         if newest.day and newest.adds_to(release):
             return [PlannedTable(RELEASES, step.name, "tables were published since the last one")]
         return []
@@ -240,7 +248,7 @@ def _explain_sessions(
             reasons[day] = f"changed rules of sessions: {rules[0]} to {RULES}"
         elif drop_limit(known[day].upstream) == drop_limit(name) and known[day].upstream != name:
             reasons[day] = OTHER_WATERMARK
-        elif place and all_days[place - 1] in reasons:
+        elif not known[day].upstream or (place and all_days[place - 1] in reasons):
             reasons[day] = "the day before is cut again"
         else:
             # of days from before the log had parameters, the fingerprint does not tell one from the other
@@ -277,7 +285,7 @@ def _add_cost(warehouse: Warehouse, costs: Costs, planned: PlannedTable) -> Plan
     if not planned.days:
         return planned
     known = state.day_states if state else {}
-    days = {day for each in planned.days for day in each.days}
+    days = {day for each in planned.days for day in each.days if each.why != GONE}
     new = estimate_rows(state, len(days - known.keys()))
     if new is None:
         return planned

@@ -25,7 +25,7 @@ from expectations.release import (
 from expectations.verdict import Refused, Result, Verdict
 from jobs import FLOW, TABLES
 from jobs.arguments import new_parser
-from jobs.errors import JobError
+from jobs.errors import JobError, WrongUsage
 from jobs.graph import RELEASES, downstream
 from jobs.job import Job
 from jobs.outcomes import PUBLISHED, Outcome, add_outcome
@@ -43,10 +43,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = new_parser(__doc__, "release-tables")
     only = "only these (default: all there are)"
     parser.add_argument("--tables", nargs="+", metavar="TABLE", choices=TABLES, help=only)
+    no_more = (
+        "tables that nothing here declares any more, to leave out from this release on (default: carried)"
+    )
+    parser.add_argument("--leave-out", nargs="+", metavar="TABLE", default=[], help=no_more)
     args = parser.parse_args(argv)
     job = Job("release-tables", args.root, args.run_id)
     before = next(iter(list_releases(args.root)), None)
+    _check_undeclared(args.leave_out, before)
     newest = Selection.newest(job.warehouse, args.tables or TABLES)
+    if not args.tables:
+        newest = newest.keep_undeclared(before, (*TABLES, *args.leave_out))
     if newest.day is None:
         nothing = f"no table with days has been published yet under {args.root}"
         raise JobError(f"{nothing}; there is nothing to release")
@@ -64,6 +71,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     if nothing_new:
         raise Refused.release(verdict)
     return _release(job, selection, before, verdict)
+
+
+def _check_undeclared(tables: Sequence[str], before: Release | None) -> None:
+    known = [name for name in before.tables if name not in TABLES] if before else []
+    if unknown := [name for name in tables if name not in known]:
+        raise WrongUsage(
+            f"--leave-out {' '.join(unknown)}: expected tables that the newest release has and nothing here declares, "
+            f"which are: {', '.join(known) or 'none'}. A table that is declared is taken out of the declarations first"
+        )
 
 
 def _release(job: Job, selection: Selection, before: Release | None, verdict: Verdict) -> int:
@@ -185,7 +201,8 @@ def _find_other_versions(selection: Selection, before: Release | None, versions:
 
 def _count_orphans(job: Job, selection: Selection) -> dict[str, int]:
     """Of each reference among the tables of the selection."""
-    references = [ref for ref in REFERENCES if {ref.child, ref.parent} <= set(selection.states)]
+    declared = selection.states.keys() - selection.undeclared
+    references = [ref for ref in REFERENCES if {ref.child, ref.parent} <= declared]
     if sum(state.rows for state in selection.states.values()) <= FEW_ROWS:
         # quicker than to find out what changed
         return _count_orphans_of(job, selection, references)

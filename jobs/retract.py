@@ -21,7 +21,7 @@ from jobs.publishing.part_files import find_part_file, name_part_file
 from jobs.publishing.rewrite import Rewrite, rewrite_files
 from jobs.publishing.state import read_state
 from jobs.publishing.state_commits import drop_empty_days
-from jobs.publishing.warehouse import has_rows, no_data_error
+from jobs.publishing.warehouse import check_declared, has_rows, no_data_error
 from jobs.receipts import write_receipt
 from jobs.retraction_targets import Choose, Target, find_target, make_choice, to_rows
 from jobs.user_ids import list_first, read_ids
@@ -79,6 +79,8 @@ def run(args: argparse.Namespace) -> int:
     if not (ids or args.input or args.of_source or days):
         raise WrongUsage(f"nothing to take out; give {WAYS}")
     job = Job("retract", args.root, args.run_id)
+    # which days of theirs rest on what goes is known only where they are declared
+    check_declared(job.warehouse, "what was made in there of the rows that go would stay")
     # its last run may have been killed once no row was left
     if job.state(target.name) is None:
         raise no_data_error(job.warehouse, target.name)

@@ -23,6 +23,8 @@ class Selection:
     states: Mapping[str, TableState]
     # of tables that are not at their newest version, why; of those left out too
     reasons: Mapping[str, str] = field(default_factory=dict)
+    # tables of the release before that nothing here declares: nobody here can say what should hold of them
+    undeclared: frozenset[str] = frozenset()
 
     @classmethod
     def newest(cls, warehouse: Warehouse, tables: Sequence[str]) -> Selection:
@@ -39,13 +41,15 @@ class Selection:
     @property
     def day(self) -> date | None:
         """The newest of all."""
-        return max((days[-1] for days in self.days.values()), default=None)
+        declared = (days[-1] for name, days in self.days.items() if name not in self.undeclared)
+        return max(declared, default=None)
 
     @property
     def lags(self) -> dict[str, int]:
         """Days by which each table is behind the newest of all; 0 for those without days."""
         day = self.day
-        lags = {name: (day - days[-1]).days for name, days in self.days.items() if day}
+        # what nothing here declares may have days that plays, say, were taken out of
+        lags = {name: max((day - days[-1]).days, 0) for name, days in self.days.items() if day}
         return dict.fromkeys(self.states, 0) | lags
 
     @cached_property
@@ -73,6 +77,23 @@ class Selection:
         new, old = self.entries, {} if release is None else release.tables
         # not versions alone: a lag that grows is news, though its table stayed as it was
         return any(new.get(name) != old.get(name) for name in {*new, *old} - set(RECORDS))
+
+    def keep_undeclared(self, before: Release | None, declared: Collection[str]) -> Selection:
+        """With what the release before has of tables that nothing here declares, as readers know them by name."""
+        selection = self
+        for name, entry in before.tables.items() if before else ():
+            newest = None if name in declared else self.warehouse.state(name)
+            table = self.warehouse.table(name, entry.version) if newest else None
+            if newest is None or table is None:  # declared, or its folder was removed
+                continue
+            states = {**selection.states, name: read_state(table)}
+            reasons = {**selection.reasons, name: "carried: nothing here declares it"}
+            undeclared = selection.undeclared | {name}
+            selection = replace(selection, states=states, reasons=reasons, undeclared=undeclared)
+            if newest.erased_in > entry.version:  # it would bring the listener back
+                why = "nothing here declares it, and a listener was erased from it since"
+                selection = selection.leave_out([name], dict.fromkeys([name], why).__getitem__)
+        return selection
 
     def leave_out(self, tables: Collection[str], why: Callable[[str], str]) -> Selection:
         states = {name: state for name, state in self.states.items() if name not in tables}

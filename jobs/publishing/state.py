@@ -182,6 +182,15 @@ class TableState:
         first, last = min(days, default=date.max), max(days, default=date.min)
         return replace(self, day_states={d: s for d, s in states.items() if d is None or first <= d <= last})
 
+    def remove_days(self, gone: Collection[date], again: Collection[date]) -> TableState:
+        """Without some days, and with others that are to be made again, as they were made of those."""
+        states = {
+            day: replace(each, upstream="") if day in again else each
+            for day, each in self.day_states.items()
+            if day not in gone
+        }
+        return replace(self, day_states=states)
+
     def update_empty_columns(self, rows: int, empty_columns: frozenset[str], whole: bool) -> TableState:
         """After rows were published in which these columns are empty; `whole`: they are all the rows."""
         if not rows:  # of no rows at all every column is empty

@@ -1,17 +1,26 @@
-"""Commits of no file: what the log says of a table changes, and none of its rows."""
+"""Commits that add no file: what the log says of a table changes, or which days it has."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from datetime import date
 from typing import Any
 
+from deltalake import DeltaTable
+
 from jobs.publishing.batches import Watermark
-from jobs.publishing.commits import Change, CommitConflict, swap
+from jobs.publishing.commits import (
+    Change,
+    CommitConflict,
+    list_file_days,
+    next_commit_time,
+    record_earlier,
+    swap,
+)
 from jobs.publishing.protocol import ATTEMPTS
 from jobs.publishing.state import TableState, digest, read_state
-from jobs.publishing.warehouse import Warehouse
+from jobs.publishing.warehouse import Warehouse, find_contract
 from segue.retry import retry
 
 
@@ -39,6 +48,22 @@ def drop_empty_days(warehouse: Warehouse, table: str, metadata: Mapping[str, Any
     _commit_state(warehouse, table, "retract", lambda before: before.retract({}), metadata)
 
 
+def remove_days(
+    warehouse: Warehouse,
+    table: str,
+    gone: Collection[date],
+    again: Collection[date],
+    metadata: Mapping[str, Any],
+) -> TableState | None:
+    """Takes days out, rows and all; those of `again`, which rest on them, are stale with the same commit."""
+
+    def remove(before: TableState) -> TableState:
+        return before.remove_days(gone, again)
+
+    # as of what was retracted: who rests on the table's own days must not publish on top of it
+    return _commit_state(warehouse, table, "retract", remove, metadata, gone)
+
+
 def advance_watermark(
     warehouse: Warehouse, table: str, watermark: Watermark, metadata: Mapping[str, Any]
 ) -> TableState | None:
@@ -52,16 +77,32 @@ def _commit_state(
     kind: str,
     revise: Callable[[TableState], TableState | None],
     metadata: Mapping[str, Any],
+    gone: Collection[date] = (),
 ) -> TableState | None:
-    """None where there is no table, or nothing to revise."""
+    """None where there is no table, or nothing to revise.
+
+    Args:
+        gone: days whose files the version no longer names.
+    """
 
     def look_and_swap() -> TableState | None:
         opened = warehouse.table(table)
         before = read_state(opened) if opened else None
         after = revise(before) if before else None
-        if opened is None or after is None or after == before:
+        if opened is None or before is None or after is None or after == before:
             return None
         id_ = digest(kind, table, opened.version())
-        return swap(opened, Change(f"{id_}-0", kind, after, metadata=metadata))
+        removes = [path for path, day in list_file_days(opened) if day in gone] if gone else []
+        if removes and find_contract(table).daily:
+            after = _take_away(opened, before, after, gone)
+        return swap(opened, Change(f"{id_}-0", kind, after, removes=removes, metadata=metadata))
 
     return retry(look_and_swap, CommitConflict, ATTEMPTS, wait_s=0)
+
+
+def _take_away(
+    table: DeltaTable, before: TableState, after: TableState, gone: Collection[date]
+) -> TableState:
+    """With what the days had in its record: labels of before saw them, and as published get them."""
+    instant = next_commit_time(before)
+    return replace(after, published_at=instant, earlier=record_earlier(table, before, [*gone], [], instant))

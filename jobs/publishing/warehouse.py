@@ -199,6 +199,19 @@ def has_rows(warehouse: Warehouse, table: str) -> bool:
     return state is not None and state.rows > 0
 
 
+def check_declared(warehouse: Warehouse, why: str) -> None:
+    """Before rows go that tables of a project may hold too, in whatever way; `why` says what would be wrong.
+
+    Raises:
+        JobError: nothing here declares some of the tables.
+    """
+    if unknown := [name for name in warehouse.list_tables() if name not in CONTRACTS]:
+        raise JobError(
+            f"nothing here declares {', '.join(unknown)} under {warehouse.root}, and {why}; run this in the project "
+            "that declares them, or remove their folders"
+        )
+
+
 def no_data_error(warehouse: Warehouse, table: str) -> JobError:
     return JobError(
         f"table {table} has no data yet under {warehouse.root}; run the step that publishes it first"

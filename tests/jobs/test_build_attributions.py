@@ -13,6 +13,7 @@ import pytest
 from simulation.laid import LaidStep, remove_spark
 from simulation.laid_files import read
 from simulation.loops import Rows
+from simulation.root import Killed, kill_at_commit
 
 from jobs import build_attributions, retract, retraction_targets
 from jobs.build_attributions import name_days
@@ -218,6 +219,22 @@ def test_impressions_that_are_taken_out_lead_to_nothing_any_more(nights, monkeyp
     assert nights.check() == 1
     assert leave("", "--day", str(DAYS[2])) == 0
     assert nights.state().days == [], "days remain that nothing makes again"
+
+
+def test_what_a_killed_retraction_left_of_the_first_impressions_is_gone_with_the_next_build(
+    nights, monkeypatch
+):
+    pass_every_batch(monkeypatch)
+    remove_spark(monkeypatch)
+    monkeypatch.setattr(retraction_targets, "EVENT_TABLES", (IMPRESSIONS,))
+    shown = [impression(impression_id=f"{n}", shown_at=MIDNIGHT + n * DAY) for n in range(3)]
+    nights.deliver(shown, [session_play(play_id=f"{n}", played_at=MIDNIGHT + n * DAY) for n in range(3)])
+    assert nights.build() == DAYS[:3]
+    with pytest.raises(Killed), kill_at_commit(lambda table: table == "impressions", after=True):
+        retract.main(["--root", nights.root, "--table", "impressions", "--id", "0"])
+    nights.impressions = shown[1:]
+    nights.build()
+    assert nights.state().days == DAYS[1:3] and nights.check() == 2
 
 
 def test_retract_takes_no_rows_of_a_table_that_nothing_is_ingested_into(tmp_path):

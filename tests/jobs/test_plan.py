@@ -16,7 +16,7 @@ from jobs import plan as plan_module
 from jobs.build_sessions import select_days
 from jobs.errors import JobError, WrongUsage
 from jobs.feeds import Feed
-from jobs.planned_changes import ADDED, NEW_DAY, OTHER_PLAYS, OTHER_WATERMARK, PlannedTable, Planner
+from jobs.planned_changes import ADDED, GONE, NEW_DAY, OTHER_PLAYS, OTHER_WATERMARK, PlannedTable, Planner
 from jobs.publishing.commits import Change, swap
 from jobs.publishing.state import DayState, TableState
 from jobs.publishing.warehouse import Warehouse
@@ -174,6 +174,16 @@ def test_plan_follows_stale_sessions_through_partials_to_features(cut):
     put(cut, "user_partials", dict.fromkeys(DAYS, 1), {day: stale.sources[day] for day in DAYS})
     tables = plan(cut.root)
     assert [list(each.days) for each in tables["user_features"].days] == [DAYS]
+
+
+def test_plan_names_days_that_their_source_has_no_more(cut):
+    for table in ("user_partials", "user_features"):
+        put(cut, table, dict.fromkeys(DAYS, 1))
+    put(cut, "plays", {DAYS[0]: 1, DAYS[1]: 2, DAYS[2]: 3})
+    tables = plan(cut.root)
+    gone = {name: [list(each.days) for each in tables[name].days if each.why == GONE] for name in FEATURES}
+    assert gone == {name: [DAYS[3:]] for name in FEATURES}
+    assert tables["sessions"].rows == 0 and len(tables["sessions"].days) == 1, "nothing is cut again"
 
 
 def test_plan_as_json_has_a_record_for_each_table(golden, capsys, monkeypatch):

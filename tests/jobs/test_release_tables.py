@@ -7,6 +7,7 @@ that to what Spark counts, and `test_flow` releases on Spark alone.
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from datetime import timedelta
 
@@ -17,15 +18,16 @@ import segue
 from expectations.release import audit_release, count_orphans
 from expectations.verdict import Refused
 from jobs import TABLES, release_tables
-from jobs.errors import JobError
+from jobs.errors import JobError, WrongUsage
 from jobs.job import Job
 from jobs.publishing.selection import Selection
-from jobs.publishing.state import read_state
+from jobs.publishing.state import TableState, read_state
 from jobs.publishing.warehouse import Warehouse
 from reference.batches import DAY, batch
 from reference.published import lay
 from reference.releases import count_in_python, orphans, versions
 from schemas import CONTRACTS
+from segue.releases import list_releases
 
 DAYS = [DAY, DAY + timedelta(days=1)]
 TRACK_TABLES = ("track_embeddings", "similar_tracks", "track_semantic_ids")
@@ -222,6 +224,51 @@ def test_release_tables_gives_lags_in_days_and_none_to_records_of_refusals(table
     assert tables.release() == 0
     lags = {name: entry.lag_days for name, entry in tables.open_release().tables.items()}
     assert lags == {"plays": 0, "embedding_versions": 0, **dict.fromkeys((*TRACK_TABLES, *USER_TABLES), 1)}
+
+
+def test_release_tables_carries_what_nothing_here_declares_until_it_is_left_out(
+    tables, monkeypatch, caplog, capsys
+):
+    assert tables.release() == 0
+    version = tables.open_release().tables["candidates"].version
+    monkeypatch.setattr(release_tables, "TABLES", tuple(name for name in TABLES if name != "candidates"))
+    # of whoever declares it; days that plays have no more may be among them
+    tables.add("candidates", DAYS[-1] + timedelta(days=1))
+    assert tables.release() == 0
+    assert len(list_releases(tables.root)) == 1, "there is nothing new of what is declared here"
+    tables.add("plays", DAYS[-1] + timedelta(days=1))
+    assert tables.release() == 0
+    entry = tables.open_release().tables["candidates"]
+    assert (entry.version, entry.lag_days) == (version, 1)
+    assert tables.open_release().days("candidates") == DAYS, "readers keep it"
+    assert "candidates carried: nothing here declares it" in caplog.text + capsys.readouterr().out
+    with pytest.raises(WrongUsage, match=r"--leave-out plays: expected .* which are: candidates. A table"):
+        tables.release("--leave-out", "plays")
+    assert tables.release("--leave-out", "candidates") == 0
+    tables.add("plays", DAYS[-1] + timedelta(days=2))
+    assert tables.release() == 0
+    assert "candidates" not in tables.open_release().tables, "it came back by itself"
+
+
+@pytest.mark.parametrize("change", ["erased", "removed"])
+def test_release_tables_carries_no_undeclared_table_that_must_not_or_cannot_be_read(
+    tables, monkeypatch, change
+):
+    assert tables.release() == 0
+    monkeypatch.setattr(release_tables, "TABLES", tuple(name for name in TABLES if name != "candidates"))
+    if change == "erased":
+        mark_erased(tables.warehouse, "candidates")
+    else:
+        shutil.rmtree(tables.warehouse.table_path("candidates"))
+    assert tables.release() == 0
+    assert "candidates" not in tables.open_release().tables
+
+
+def test_undeclared_tables_are_held_to_no_other(monkeypatch):
+    monkeypatch.setattr(release_tables, "_count_orphans_of", lambda job, selection, references: references)
+    states = dict.fromkeys(("plays", "user_embeddings", "candidates"), TableState(1))
+    selection = Selection(Warehouse("."), states, undeclared=frozenset({"candidates"}))
+    assert [each.child for each in release_tables._count_orphans(None, selection)] == ["user_embeddings"]
 
 
 def test_release_tables_raises_where_nothing_was_published(tmp_path):

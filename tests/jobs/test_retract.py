@@ -6,12 +6,15 @@ import json
 from datetime import UTC, datetime
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
+from deltalake import write_deltalake
 from simulation.laid import remove_spark
 from simulation.month import DAY, FIRST, Forget, Ingest, Play, Retract
 from simulation.root import Killed, SimulatedRoot, kill_at_commit
 
 from jobs import retract
+from jobs.errors import JobError
 from reference.published import pass_every_batch
 from reference.staged import LaidJob
 from reference.worlds import session_play
@@ -36,6 +39,24 @@ def test_retract_killed_once_no_play_is_left_can_be_run_again_and_ends_its_work(
     assert root.days("plays") == [] and root.days("sessions") == [FIRST]
     assert retract.main(arguments) == 0
     assert root.days("sessions") == root.days("user_features") == []
+
+
+def test_what_a_killed_retraction_left_of_a_day_is_gone_with_the_next_flow(root):
+    """Its plays go with the first commit; a later day is ingested before anybody runs the retraction again."""
+    plays = {user: Play(f"p-{user}", user, "t1", NOON + DAY, 1_000) for user in ("u1", "u2")}
+    root.apply(Ingest("more", tuple(plays.values())))
+    root.build()
+    last = Retract(Ingest("last", tuple(plays.values())))
+    with pytest.raises(Killed), kill_at_commit(lambda table: table == "plays", after=True):
+        root.run(last)
+    root.ledger.apply(last)
+    root.apply(Ingest("next", (Play("p3", "u1", "t1", NOON + 2 * DAY, 1_000),)))
+    root.build()
+    assert root.days("sessions") == root.days("user_features") == [FIRST, FIRST + 2 * DAY]
+    root.check()
+    root.check_up_to_date()
+    record = root.warehouse.state("user_features").earlier[FIRST + DAY]
+    assert [each.version is None for each in record] == [False, True], "labels of before get what there was"
 
 
 @pytest.mark.parametrize("others", [(), (Play("p2", "u3", "t1", NOON + DAY, 1_000),)], ids=["nobody", "u3"])
@@ -63,6 +84,17 @@ def test_a_day_that_only_the_erased_had_plays_of_is_gone_from_all_tables_once_pl
     root.build()
     root.check()
     root.check_up_to_date()
+
+
+def test_retract_refuses_a_root_with_tables_that_nothing_declares(root, monkeypatch):
+    """A group outside of its project: what it holds of a day that goes would be served on."""
+    before = root.versions()
+    write_deltalake(root.warehouse.table_path("mine_features"), pa.table({"user_id": ["u"]}))
+    with pytest.raises(
+        JobError, match=r"nothing here declares mine_features under .*run this in the project"
+    ):
+        retract.main(["--root", root.root, "--play", "p1"])
+    assert root.versions().items() >= before.items(), "something was taken out"
 
 
 def test_the_receipt_of_a_retraction_repeats_no_id_and_no_path(root):

@@ -32,7 +32,7 @@ def orphans(selection: Selection) -> dict[str, int]:
     return {
         each.name: _orphans_of(selection, each)
         for each in REFERENCES
-        if each.child in selection.states and each.parent in selection.states
+        if {each.child, each.parent} <= selection.states.keys() - selection.undeclared
     }
 
 
