@@ -14,6 +14,7 @@ from jobs.inputs import TableInput
 from jobs.job import Job
 from jobs.publishing.state import TableState, digest, list_stale, mark_provisional
 from jobs.receipts import find_erased
+from jobs.reward_evidence import find_unusable_days, leave_waiting
 from schemas import FEATURE_GROUPS, TRACE_TABLES, DiscoveryTraces
 from schemas.contract import add_new_columns
 
@@ -34,8 +35,24 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not days:
         job.up_to_date(declared.name, "no discovery is new or changed, and no day of one has passed")
         return 0
-    _build(job, declared, days, {day: observed[day] for day in days if day in observed}, upstream)
+    if not (ready := leave_waiting(job, declared.name, days, _find_waiting(job, declared, observed))):
+        job.nothing_to_do(declared.name, "all days that are stale wait")
+        return 0
+    _build(job, declared, ready, {day: observed[day] for day in ready if day in observed}, upstream)
     return 0
+
+
+def _find_waiting(
+    job: Job, declared: DiscoveryTraces, observed: Mapping[date, Observed]
+) -> dict[date, set[str]]:
+    """Days of whose later days some partials cannot be used, and their tables."""
+    groups = {item.group.partials_table: item.group for item in declared.list_items(FEATURE_GROUPS)}
+    unusable = {table: find_unusable_days(job, group) for table, group in groups.items()}
+    waiting = {
+        day: {table for table, days in unusable.items() if not days.isdisjoint(_list_after(day, of_day))}
+        for day, of_day in observed.items()
+    }
+    return {day: tables for day, tables in waiting.items() if tables}
 
 
 def find_observed(declared: DiscoveryTraces, sessions: TableState, through: date, day: date) -> Observed:

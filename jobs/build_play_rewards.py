@@ -14,7 +14,7 @@ from jobs.inputs import TableInput
 from jobs.job import Job
 from jobs.publishing.protocol import StagedBatch
 from jobs.publishing.state import TableState, digest, list_stale, mark_provisional
-from jobs.reward_evidence import EvidenceReader, read_plays
+from jobs.reward_evidence import EvidenceReader, leave_waiting, read_plays
 from schemas import FEATURE_GROUPS, REWARD_TABLES, Rewards
 from schemas.operations import window_days
 from schemas.rewards import count_days
@@ -38,7 +38,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not days:
         job.up_to_date(declared.name, "no day of plays is new or changed, and no horizon has passed")
         return 0
-    _build(job, declared, days, upstream, through)
+    statuses = {day: {h: find_status(sessions, through, day, h) for h in declared.horizons} for day in days}
+    waiting = EvidenceReader(job, declared, statuses).find_waiting()
+    if not (ready := leave_waiting(job, declared.name, days, waiting)):
+        job.nothing_to_do(declared.name, "all days that are stale wait")
+        return 0
+    _build(job, declared, {day: statuses[day] for day in ready}, upstream)
     return 0
 
 
@@ -93,10 +98,13 @@ def _find_lookback(declared: Rewards, statuses: Mapping[str, str]) -> int:
 
 
 def _build(
-    job: Job, declared: Rewards, days: Sequence[date], upstream: Mapping[date, str], through: date
+    job: Job,
+    declared: Rewards,
+    statuses: Mapping[date, Mapping[str, str]],
+    upstream: Mapping[date, str],
 ) -> None:
-    plays, sessions = job.table("sessions", days), job.source("sessions")
-    statuses = {day: {h: find_status(sessions, through, day, h) for h in declared.horizons} for day in days}
+    days = list(statuses)
+    plays = job.table("sessions", days)
     reader = EvidenceReader(job, declared, statuses)
     evidence = reader.read()
     batch = job.batch(

@@ -17,13 +17,13 @@ from jobs.publishing.state_commits import rename_days
 from schemas import CONTRACTS
 from schemas.contract import add_new_columns
 from schemas.play_columns import list_added_columns
+from segue.project import SETTINGS, find_project
+
+GAP_SETTING = "session_gap_ms"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = add_day_arguments(new_parser(__doc__, "build-sessions"))
-    gap_help = "silence that ends a session (%(default)s ms)"
-    parser.add_argument("--gap-ms", type=int, default=GAP_MS, help=gap_help)
-    args = parser.parse_args(argv)
+    args = _parser().parse_args(argv)
     args.run_id = args.run_id or new_run_id()
     job, at_least = _start(args), 1
     requested = requested_days(args, list, job.source("plays").days)
@@ -37,6 +37,23 @@ def main(argv: Sequence[str] | None = None) -> int:
         # a job of its own: each round goes on from what the one before published
         at_least = _build(_start(args), args, requested, at_least, before)
     return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = add_day_arguments(new_parser(__doc__, "build-sessions"))
+    gap = find_project().resolve(GAP_SETTING).value
+    gap_help = (
+        f"silence that ends a session (%(default)s ms); the next flow goes by the setting {GAP_SETTING}"
+    )
+    parser.add_argument("--gap-ms", type=_parse_gap, default=gap, help=gap_help)
+    return parser
+
+
+def _parse_gap(text: str) -> int:
+    kind = SETTINGS[GAP_SETTING].kind
+    if not kind.accepts(gap := kind.parse(text)):
+        raise argparse.ArgumentTypeError(f"{text!r}; expected {kind.expected}")
+    return int(gap)
 
 
 def _start(args: argparse.Namespace) -> Job:

@@ -16,6 +16,7 @@ from jobs.arguments import add_file_arguments, add_lateness_argument, add_source
 from jobs.deliveries import find_delivery
 from jobs.file_counts import IngestCounts, count_new, count_outcomes, sum_by_day
 from jobs.file_records import FileRecorder
+from jobs.former_readings import check_ids
 from jobs.inputs import Input
 from jobs.job import Job
 from jobs.known_files import Delivery
@@ -177,6 +178,7 @@ def _publish(
     volume = _measure_volume(job, batch, batch.row_counts)
     counts = count_outcomes(events_with_reasons, new_events, late, volume, reading.delivery)
     recorder.counts = counts
+    check_ids(kind.table, reading.source, reading.delivery, counts)
     _say_counts(job, kind, counts, late)
     if counts.total.events or counts.total.rejected or late:
         # the quarantine first: a crash between the two then loses nothing, as the rerun repeats both

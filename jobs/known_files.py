@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import pyarrow as pa
@@ -100,6 +100,17 @@ def table_id(table: DeltaTable) -> str:
 
 
 @dataclass(frozen=True)
+class FormerReading:
+    """What is known of a file that was read by other settings; `taken` are rows that were events, new ones or not."""
+
+    source: str
+    settings: str
+    taken: int
+    # or, where false, a copy of it elsewhere
+    is_of_path: bool = True
+
+
+@dataclass(frozen=True)
 class Delivery:
     """What becomes of the files that an input names."""
 
@@ -114,6 +125,8 @@ class Delivery:
     copies: Sequence[IdentifiedFile] = ()
     # of those to be read, the ones whose rejects are to be taken out where they are none any more
     replays: Sequence[IdentifiedFile] = ()
+    # by path, of those to be read that are in by other settings
+    former: Mapping[str, FormerReading] = field(default_factory=dict)
 
     @property
     def to_read(self) -> list[IdentifiedFile]:
@@ -130,7 +143,7 @@ class Delivery:
         if self.read_before:
             lines.append(
                 f"files: {len(self.to_read):,} to read, {len(self.new):,} new, {len(self.changed):,} changed, "
-                f"{len(self.again):,} in already; rows that are there are duplicates"
+                f"{len(self.again):,} in already; rows whose ids are in are duplicates"
             )
         if kept := len(self.recognised) + len(self.copies):
             lines.append(
@@ -157,9 +170,7 @@ def select_files(
     ids = {file: identify_path(file.path) for file in files}
     listed = {file for file in files if (ids[file], file.bytes, file.modified, settings) in known.listings}
     unlisted = [file for file in files if file not in listed or is_wanted(file)]
-    kinds: dict[str, list[IdentifiedFile]] = {
-        name: [] for name in ("new", "changed", "again", "recognised", "copies")
-    }
+    kinds: dict[str, Any] = {name: [] for name in ("new", "changed", "again", "recognised", "copies")}
     seen: set[str] = set()
     for file, content in zip(unlisted, identify_contents(unlisted), strict=True):
         each = IdentifiedFile(file, ids[file], content)

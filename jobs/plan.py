@@ -10,7 +10,6 @@ import sys
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from features.sessions import GAP_MS
 from jobs import FLOW
 from jobs.arguments import add_source_arguments
 from jobs.errors import JobError, WrongUsage
@@ -104,7 +103,7 @@ def _plan(args: argparse.Namespace) -> tuple[Planner, list[PlannedTable]]:
         raise JobError(
             f"there are no tables under {args.root!r}; give --source and --input to plan the first flow"
         )
-    planner = Planner(warehouse, feeds, GAP_MS)
+    planner = Planner(warehouse, feeds, find_project().resolve("session_gap_ms").value)
     return planner, planner.plan()
 
 

@@ -68,6 +68,13 @@ SETTINGS = {
             WholeNumber("days", 0, 3650),
         ),
         Setting(
+            "session_gap_ms",
+            "SEGUE_SESSION_GAP_MS",
+            "silence that ends a session; another one cuts all days again",
+            1_800_000,
+            WholeNumber("ms", 0, 86_400_000),
+        ),
+        Setting(
             "id_days",
             "SEGUE_ID_DAYS",
             "how far apart rows of one id are known to be the same; each day can cost a column of ids a night",

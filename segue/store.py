@@ -187,7 +187,8 @@ class Store:
 
         Raises:
             UsageError: unknown table or feature, a table that is no daily snapshot; labels without the
-                keys as strings or `at` as timestamps, or with columns named as those added; vectors of
+                keys as strings or `at` as timestamps, with instants after the year 9999, as epochs of a wrong unit are,
+                or with columns named as those added; vectors of
                 several spaces, or a `space` that there is not.
             SegueError: a day has a key twice, or several spaces; as published, a label needs rows that were
                 replaced and are gone; or a day that is not complete.

@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from segue.errors import SegueError, UsageError, first_line, list_names
 from segue.idle_rows import read_day
-from segue.instants import AGES, INSTANT, from_micros, round_instants, to_micros
+from segue.instants import AGES, INSTANT, describe_too_late, find_last, from_micros, round_instants, to_micros
 from segue.keys import CAST_HINT, can_cast, is_text, to_text, value_type
 from segue.lookup import Ints, Key
 from segue.publications import Publications
@@ -50,6 +50,9 @@ def training_set(
     tables = list(_parse_features(snapshot, features, as_published).values())
     age = _to_microseconds(max_age)
     _check(labels, at, tables, cast_keys)
+    last = find_last(labels[at])
+    if last is not None and (problem := describe_too_late(at, last)):
+        raise UsageError(f"labels: {problem}", "cast the column from its numbers to the right unit")
     names = [table.snapshot.name for table in tables]
     limits = {name: complete_through[name] for name in names if name in complete_through}
     if limits:

@@ -19,6 +19,7 @@ from jobs.training.request import Request
 from jobs.training.requests import add_item_ids, check_requests
 from schemas import CONTRACTS, Contract
 from schemas.common import AVAILABLE_AT, DS, FEATURE_AT, quote_name
+from segue.instants import describe_too_late
 from segue.storage import is_delta
 
 if TYPE_CHECKING:
@@ -106,7 +107,8 @@ def read_labels(spark: SparkSession, path: str, at: str) -> Labels:
     """The labels at `path`.
 
     Raises:
-        WrongUsage: they cannot be read; no column `at`, or none of instants; labels without one; no labels.
+        WrongUsage: they cannot be read; no column `at`, or none of instants; no labels, or some without
+            an instant or after the year 9999.
     """
     return _measure(_read(spark, path), path, at)
 
@@ -147,6 +149,8 @@ def _measure(rows: DataFrame, path: str, at: str) -> Labels:
         raise WrongUsage(
             f"labels {path}: {nulls:,} of {counted.rows:,} have no {at!r}; every label needs its instant"
         )
+    if problem := describe_too_late(at, limits["last"]):
+        raise WrongUsage(f"labels {path}: {problem}. Write the column in the right unit")
     # the days decide which partitions are read; those in between, without labels, need none
     days = rows.select(F.to_date(F.col(quote_name(at))).alias("day")).distinct().collect()
     return Labels(

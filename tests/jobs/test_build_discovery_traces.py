@@ -20,6 +20,7 @@ from jobs.errors import WrongUsage
 from jobs.publishing.state import DayState, TableState
 from jobs.publishing.warehouse import Warehouse
 from reference.discovery_traces import discovery_traces, is_discovery
+from reference.laid_partials import publish_pairs
 from reference.rows import assert_same
 from reference.worlds import DAY, MIDNIGHT, US, session_play
 from schemas import CONTRACTS
@@ -39,18 +40,21 @@ class Nights:
     def __init__(self, root):
         self.root, self.plays, self.made, self.erased = str(root), [], 0, {}
 
-    def deliver(self, plays=(), gone=()):
+    def deliver(self, plays=(), gone=(), with_partials=True):
         self.plays = [row for row in (*self.plays, *plays) if row not in gone]
         self.made += 1
         days = sorted({row["ds"] for row in (*plays, *gone)})
         rows = [row for row in self.plays if row["ds"] in days]
-        ids = {(row["user_id"], row["track_id"], row["ds"]): row for row in rows}
         self.publish("plays", None, [{**row, "source": "test"} for row in plays])
         self.publish("sessions", days, rows)
-        self.publish("user_track_partials", days, [{**row, "span": 1} for row in ids.values()])
+        if with_partials:
+            self.publish_pairs()
         # of later days too: what was played earlier decides what is a discovery
         later = [row for row in self.plays if row["ds"] >= days[0]]
         self.publish("play_rewards", sorted({*days, *(row["ds"] for row in later)}), self.reward(later))
+
+    def publish_pairs(self):
+        publish_pairs(LaidStep("test", self.root), self.plays)
 
     def publish(self, table, days, rows):
         job = LaidStep("test", self.root)
@@ -172,6 +176,16 @@ def test_a_late_play_makes_the_days_again_that_reach_it(nights):
     nights.deliver([play(50, 6, user_id="u4")])
     # its own day, and the three before it that have a bit of it
     assert nights.build() == DAYS[3:7]
+    assert nights.check()["4"] == (0b10, 3, "ripe")
+
+
+def test_days_whose_partials_are_of_other_sessions_wait_for_them(nights):
+    nights.deliver([play(n, n, user_id=f"u{n}") for n in range(9)])
+    nights.build()
+    nights.deliver([play(50, 6, user_id="u4")], with_partials=False)
+    assert nights.build() == [], "days were traced in partials that lack the late play, and would stay so"
+    nights.publish_pairs()
+    assert nights.build() == DAYS[3:7], "days that have waited are not made once partials are there"
     assert nights.check()["4"] == (0b10, 3, "ripe")
 
 

@@ -10,6 +10,7 @@ from collections import Counter
 from dataclasses import replace
 from datetime import UTC, datetime, time, timedelta
 from random import Random
+from types import SimpleNamespace
 
 import pytest
 from simulation.laid import LaidStep, remove_spark
@@ -21,6 +22,8 @@ from jobs.build_play_rewards import find_status, name_days
 from jobs.errors import JobError, WrongUsage
 from jobs.publishing.state import DayState, TableState, find_limit
 from jobs.publishing.warehouse import Warehouse
+from jobs.reward_evidence import leave_waiting
+from reference.laid_partials import publish_pairs
 from reference.rewards import OF_PLAY, _later, status
 from reference.rows import assert_same, bucket
 from reference.worlds import DAY, MIDNIGHT, US, session_play
@@ -69,20 +72,21 @@ class Nights:
     def __init__(self, root):
         self.root, self.plays, self.made = str(root), [], 0
 
-    def deliver(self, plays=(), gone=()):
+    def deliver(self, plays=(), gone=(), with_partials=True):
         job = LaidStep("test", self.root)
         days = sorted({row["ds"] for row in plays} | {row["ds"] for row in gone})
         self.plays = [row for row in (*self.plays, *plays) if row not in gone]
         self.made += 1
         rows = [row for row in self.plays if row["ds"] in days]
-        partials = [
-            {**row, "span": 1} for row in {(r["user_id"], r["track_id"], r["ds"]): r for r in rows}.values()
-        ]
         if plays:
             batch = job.batch("plays", appends=True, parameters={"n": self.made})
             job.publish(batch, [{**row, "source": "test"} for row in plays])
-        for table, of_table in (("sessions", rows), ("user_track_partials", partials)):
-            job.publish(job.batch(table, days, parameters={"n": self.made}), of_table)
+        job.publish(job.batch("sessions", days, parameters={"n": self.made}), rows)
+        if with_partials:
+            self.publish_pairs()
+
+    def publish_pairs(self):
+        publish_pairs(LaidStep("test", self.root), self.plays)
 
     def build(self, *arguments):
         """The days that were made."""
@@ -176,6 +180,33 @@ def test_a_late_play_makes_the_days_again_that_reach_it(nights):
     # 3 days ahead of days 3 to 6, 5 days of no day but 4 and before; up to 2 days back, of days whose 5 days are over
     assert nights.build() == DAYS[1:7]
     nights.check()
+
+
+def test_days_whose_partials_are_of_other_sessions_wait_for_them(nights):
+    """As by `segue run flow --skip build-pair-partials`, after late plays."""
+    nights.deliver([play(n, n) for n in range(10)])
+    assert nights.build() == DAYS[:10]
+    nights.deliver([play(50, 6)], with_partials=False)
+    # the fifth day ahead ends within the day of the late play, of which only its plays are read
+    assert nights.build() == [DAYS[1]], (
+        "days were made of partials that lack the late play, and would stay so"
+    )
+    assert nights.build("--day", str(DAYS[5])) == [], "a day that is asked for is made of such partials"
+    nights.publish_pairs()
+    assert nights.build() == DAYS[2:7], "days that have waited are not made once partials are there"
+    nights.check()
+    assert nights.build() == []
+
+
+def test_a_job_says_which_days_wait_and_what_to_run():
+    said = []
+    waiting = {day: {"user_track_partials"} for day in DAYS[2:4]}
+    assert leave_waiting(SimpleNamespace(say=said.append), "t", DAYS[:5], waiting) == [*DAYS[:2], DAYS[4]]
+    (line,) = said
+    assert line.startswith(f"t: 2 days wait, {DAYS[2]} to {DAYS[3]}: they are made of user_track_partials, ")
+    assert line.endswith("run build-pair-partials, then this again"), (
+        "the step that makes them is another one"
+    )
 
 
 def test_a_retracted_play_counts_no_more_and_a_day_without_any_has_no_row(nights):

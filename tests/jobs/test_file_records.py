@@ -169,6 +169,84 @@ def test_another_source_file_makes_files_be_read_again_and_lateness_does_not(lan
     assert landing.ingest() == []
 
 
+def edit_source(landing, old, new):
+    source = landing.root.source
+    assert old in source.read_text(), "the source file of the simulation is written otherwise"
+    source.write_text(source.read_text().replace(old, new))
+
+
+def rename_plays(patch):
+    """The rows of the same files have other ids."""
+    real = ingest_plays.read_rows
+
+    def read_rows(*args):
+        rows = real(*args)
+        return type(rows)(row | {"play_id": row["play_id"].replace("p", "q")} for row in rows)
+
+    patch.setattr(ingest_plays, "read_rows", read_rows)
+
+
+@pytest.mark.parametrize("at", [AT, OLD])
+def test_rows_whose_ids_the_source_file_changes_are_not_published_again(landing, monkeypatch, at):
+    """As where no column has ids, and they are hashes of what another expression changes: in CSV of the same bytes."""
+    landing.write("a", make_play("p1", at), make_play("p2", at))
+    landing.ingest()
+    landing.write("b", make_play("p3"))
+    landing.ingest()
+    edit_source(landing, 'ms_played = "ms"', 'ms_played = "ms * 1000"')
+    with monkeypatch.context() as patch:
+        rename_plays(patch)
+        with pytest.raises(
+            JobError, match=r"source test: 3 rows of 2 files .* as source test, would be in plays twice"
+        ) as stop:
+            landing.ingest()
+        assert "segue retract --of-source test" in str(stop.value), "the message has no way out"
+        assert landing.plays() == ["p1", "p2", "p3"], "something was published all the same"
+        assert not landing.root.warehouse.state("late_plays"), "late plays were published all the same"
+        assert retract.main(["--root", landing.root.root, "--of-source", "test"]) == 0
+        landing.ingest()
+    assert landing.plays() == ["q1", "q2", "q3"], "the way out that the message names does not lead out"
+
+
+def test_files_of_another_source_file_are_read_where_ids_stay_and_by_the_same_whatever_they_hold(landing):
+    landing.write("a", make_play("p1"), make_play("p2"))
+    landing.write("b", make_play("p3"))
+    landing.ingest()
+    landing.write("b", make_play("p4"))
+    assert landing.ingest() == ["b.csv"], "by the same source file a file may hold other rows than before"
+    edit_source(landing, 'track_id = "track"', 'track_id = "upper(track)"')
+    landing.write("a", make_play("p1"), make_play("p2"), make_play("p5"))
+    assert landing.ingest() == ["a.csv", "b.csv"], "rows were added, and ids are those of before"
+    assert landing.plays() == ["p1", "p2", "p3", "p4", "p5"]
+    assert landing.fates() == {"a": ("read", (3, 1, 2, 0, 0, 0)), "b": ("read", (1, 0, 1, 0, 0, 0))}
+
+
+def test_a_source_that_is_only_renamed_is_refused_before_its_files_are_read(landing, monkeypatch):
+    landing.write("a", make_play("p1"))
+    landing.ingest()
+    edit_source(landing, 'name = "test"', 'name = "radio"')
+    assert landing.ingest() == ["a.csv"], "ids that the files have are the same under any name"
+    assert landing.plays() == ["p1"]
+    edit_source(landing, 'play_id = "id"\n', "")
+    assert landing.ingest() == ["a.csv"]
+    edit_source(landing, 'name = "radio"', 'name = "station"')
+    with pytest.raises(
+        JobError, match=r"1 files were read before .* as source radio; .* keep name = \"radio\""
+    ):
+        landing.ingest()
+    edit_source(landing, 'ms_played = "ms"', 'ms_played = "ms * 1000"')
+    with (
+        monkeypatch.context() as patch,
+        pytest.raises(JobError, match=r"1 rows of 1 .* as source radio, would be in"),
+    ):
+        rename_plays(patch)
+        landing.ingest()
+    assert landing.plays() == ["p1"], "something was published all the same"
+    landing.write("b", make_play("p2"))
+    (landing.folder / "a.csv").unlink()
+    assert landing.ingest() == ["b.csv"], "files that no other source has read are those of the new name"
+
+
 def test_what_was_retracted_comes_back_from_a_file_of_another_time(landing):
     path = landing.write("a", make_play("p1"), make_play("p2"))
     landing.ingest()

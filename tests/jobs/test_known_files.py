@@ -225,7 +225,7 @@ def test_a_delivery_says_what_changed_what_is_known_and_what_is_read_again(tmp_p
     assert names_of(folder, delivery.again) == ["a/same.csv"]
     assert names_of(folder, delivery.copies) == ["a/twin.csv"]
     assert delivery.describe() == [
-        "files: 3 to read, 1 new, 1 changed, 1 in already; rows that are there are duplicates",
+        "files: 3 to read, 1 new, 1 changed, 1 in already; rows whose ids are in are duplicates",
         "files: 2 hold what is in under another name or time, and are not read again",
     ]
 

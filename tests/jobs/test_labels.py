@@ -43,6 +43,15 @@ def test_read_labels_rounds_nanoseconds_down_to_microseconds(spark, tmp_path, zo
     assert labels.count == len(instants)
 
 
+def test_read_labels_refuses_instants_after_the_calendar_in_words_of_the_client(spark, tmp_path):
+    late = pa.array([1767744000000 * 1000], pa.timestamp("ms", "UTC"))
+    path = write(tmp_path, {"user_id": ["u1"], "label_at": late})
+    with pytest.raises(
+        WrongUsage, match=r"'label_at' go up to the year 57987; .* microseconds for milliseconds"
+    ):
+        read_labels(spark, path, "label_at")
+
+
 def test_read_labels_takes_other_columns_of_nanoseconds_too(spark, tmp_path):
     columns = {
         "label_at": [AT],

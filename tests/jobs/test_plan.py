@@ -11,11 +11,12 @@ from pathlib import Path
 import pytest
 
 from features.sessions import GAP_MS
-from jobs import Step, build_sessions, costs, planned_changes, train_track_embeddings
+from jobs import FLOW, Step, build_sessions, costs, planned_changes, train_track_embeddings
 from jobs import plan as plan_module
 from jobs.build_sessions import select_days
 from jobs.errors import JobError, WrongUsage
 from jobs.feeds import Feed
+from jobs.looks import has_work
 from jobs.planned_changes import ADDED, GONE, NEW_DAY, OTHER_PLAYS, OTHER_WATERMARK, PlannedTable, Planner
 from jobs.publishing.commits import Change, swap
 from jobs.publishing.state import DayState, TableState
@@ -30,6 +31,7 @@ from schemas import CONTRACTS
 from schemas.declarations import Feature
 from schemas.user_features import USER_FEATURE_GROUP
 from segue.errors import SegueError
+from segue.project import SETTINGS
 
 DAYS = [date(2026, 10, 1) + timedelta(days=n) for n in range(4)]
 LONGEST = Feature("longest", "max", "ms_played", "m", ("7d", "30d"))
@@ -147,6 +149,19 @@ def test_plan_says_why_days_of_sessions_are_stale(cut):
     put(cut, "plays", {DAYS[0]: 1, DAYS[1]: 2, DAYS[2]: 99, DAYS[3]: 4, later: 5})
     reasons = {each.why: list(each.days) for each in plan(cut.root)["sessions"].days}
     assert reasons == {OTHER_PLAYS: [DAYS[2]], "the day before is cut again": [DAYS[3]], NEW_DAY: [later]}
+
+
+def test_gap_of_sessions_is_a_setting_that_plan_and_flow_go_by(golden, monkeypatch, capsys):
+    step, root = next(step for step in FLOW if step.name == "build-sessions"), str(golden / "root")
+    assert not has_work(step, ["--root", root]), "sessions are cut with the gap that is the default"
+    assert SETTINGS[build_sessions.GAP_SETTING].default == GAP_MS, "rules 1 are recognised by this gap"
+    monkeypatch.setenv("SEGUE_SESSION_GAP_MS", "600000")
+    assert has_work(step, ["--root", root]), "the step of the flow cuts with another gap than the project's"
+    run("--root", root)
+    assert "another gap-ms then" in capsys.readouterr().out, "the plan goes by another gap"
+    with pytest.raises(SystemExit):
+        build_sessions._parser().parse_args(["--gap-ms", "-1"])
+    assert "'-1'; expected a whole number of ms" in capsys.readouterr().err
 
 
 def test_plan_says_that_a_day_is_complete_by_now(cut):

@@ -21,6 +21,7 @@ from reference import point_in_time as definition
 from reference.rows import midnight_after
 from segue import SegueError, UsageError, lookup, training_set
 from segue.buckets import bucket
+from segue.instants import END
 
 DAY, DAY_BEFORE = date(2026, 11, 20), date(2026, 11, 19)
 MIDNIGHT = datetime(2026, 11, 21, tzinfo=UTC)
@@ -388,12 +389,38 @@ def test_training_set_accepts_dictionary_and_null_instants_and_runs_of_them(stor
 
 
 def test_training_set_accepts_instants_beyond_64_bits_of_microseconds(store):
-    for unit in ("s", "ms", "us"):
-        instants = pa.array([2**63 - 1, -(2**63)]).cast(pa.timestamp(unit))
+    for unit, late in (("s", END // 1_000_000), ("ms", END // 1000), ("us", END)):
+        instants = pa.array([late, -(2**63)]).cast(pa.timestamp(unit))
         label_table = pa.table({"user_id": ["u1", "u1"], "label_at": instants})
         for as_published in (True, False):
             result = store.training_set(label_table, ["user_features:plays"], as_published=as_published)
             assert result["user_features__plays"].to_pylist() == [20, None], unit
+
+
+@pytest.mark.parametrize(
+    ("value", "unit", "message"),
+    [
+        (
+            1767744000000,
+            "s",
+            "year 57987; .* like milliseconds .* seconds, .*: 1,000 times .* 2026-01-07 00:00:00",
+        ),
+        (1767744000000000, "s", "like microseconds .* taken for seconds, .* the last is 2026-01-07 00:00:00"),
+        (1767744000000000000, "s", "like nanoseconds that are taken for seconds: .* is 2026-01-07 00:00:00"),
+        (
+            1767744000000000,
+            "ms",
+            "year 57987; .* or microseconds for milliseconds: .* is 2026-01-07 00:00:00",
+        ),
+        (END + 1, "us", "year 10000; "),
+        (2**63 - 1, "s", "expected none after 9999"),
+    ],
+)
+def test_training_set_refuses_instants_after_the_calendar_as_of_another_unit(store, value, unit, message):
+    instants = pa.chunked_array([pa.array([None, 0], pa.int64()), [value]]).cast(pa.timestamp(unit, "UTC"))
+    label_table = pa.table({"user_id": ["u1"] * 3, "label_at": instants})
+    with pytest.raises(UsageError, match=f"instants in 'label_at' .*{message}"):
+        store.training_set(label_table, ["user_features:plays"])
 
 
 def test_training_set_of_no_labels_has_the_same_columns(store):
