@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from segue.errors import UsageError
 from segue.impressions import AT, LISTENER, POSITION, REQUEST
 from segue.instants import round_instants
-from segue.lookup import Ints, Key
+from segue.lookup import Ints
 from segue.ranking_rows import REASONS, Floats, check_columns, check_one, find_reasons, sort_rows, to_numbers
 from segue.splits import SPLITS, split_by_share, split_by_time
 from segue.storage import filesystem
@@ -122,8 +122,7 @@ class RankingSet:
         place = split_by_time(self._first_instants, instants)
         names = SPLITS if 3 in (len(instants) + 1, len(shares)) else (SPLITS[0], SPLITS[-1])
         if shares:
-            key = Key.of(self._of_requests(by))
-            place = np.maximum(place, split_by_share(key, shares, salt))
+            place = np.maximum(place, split_by_share(self._of_requests(by), shares, salt))
         return {name: self._take(place == SPLITS.index(name)) for name in names}
 
     def _split_by_column(self) -> dict[str, RankingSet]:

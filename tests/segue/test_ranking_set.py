@@ -22,7 +22,6 @@ from schemas.outcomes import Outcome
 from segue import SegueError, UsageError, build_ranking_set, read_ranking_set
 from segue.impressions import KEY, Observation, status_name
 from segue.instants import INSTANT, to_micros
-from segue.lookup import Key
 from segue.splits import SPLITS, split_by_share
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
@@ -492,9 +491,23 @@ def test_a_request_of_more_than_a_day_is_refused(tmp_path):
 
 
 def test_listeners_stay_in_their_split_and_another_salt_moves_them():
-    key = Key.of(pa.chunked_array([[f"u{n}" for n in range(4000)]]))
+    key = pa.chunked_array([[f"u{n}" for n in range(4000)]])
     one, other = (split_by_share(key, (0.7, 0.2, 0.1), salt) for salt in ("a", "b"))
     assert np.bincount(one) / 4000 == pytest.approx([0.7, 0.2, 0.1], abs=0.03)
     assert np.mean((one == 2) & (other == 2)) == pytest.approx(0.01, abs=0.006)
-    larger = Key.of(pa.chunked_array([[f"u{n}" for n in range(3999, -1, -1)]]))
+    larger = pa.chunked_array([[f"u{n}" for n in range(3999, -1, -1)]])
     assert split_by_share(larger, (0.7, 0.2, 0.1), "a").tolist() == one.tolist()[::-1]
+
+
+@pytest.mark.parametrize(
+    ("keys", "problem"),
+    [
+        (pa.array([[1], [2]]), "texts, numbers of 64 bits with a sign, days or instants; got list<"),
+        (pa.array([1, 2], pa.uint64()), "numbers of 64 bits with a sign, days or instants; got uint64"),
+        (pa.array([1, 2], pa.decimal128(9, 2)), "got decimal128"),
+        (pa.array([1, 2], pa.timestamp("ns")), "not hashed as Spark does: Casting from timestamp"),
+    ],
+)
+def test_what_spark_hashes_otherwise_is_no_key_of_a_split(keys, problem):
+    with pytest.raises(UsageError, match=problem):
+        split_by_share(pa.chunked_array([keys]), (0.5, 0.5))
