@@ -32,17 +32,9 @@ NULL = "null"
 REASONS = ("", NULL, UNRIPE, CENSORED)
 
 
-def check_names(what: str, names: Sequence[str]) -> None:
-    # text is a sequence of strings too
-    if isinstance(names, str) or not all(isinstance(each, str) for each in names):
-        raise UsageError.not_a_list(what, repr(names))
-
-
 def check_columns(
     rows: pa.Table, features: Sequence[str], labels: Sequence[str], group: str, at: str
 ) -> None:
-    check_names("features", features)
-    check_names("labels", labels)
     if not labels:
         raise UsageError("a ranking set needs a label", 'such as labels=["taken"]')
     for name in (group, at, *features, *labels):
@@ -114,6 +106,10 @@ def check_one(rows: pa.Table, sizes: NDArray[np.int32], name: str, group: str) -
     """Raises SegueError where the rows of one request have several values in a column."""
     if name not in rows.column_names:
         raise UsageError.unknown("column", name, rows.column_names, "the ranking set")
+    if pa.types.is_nested(rows[name].type):
+        raise UsageError(
+            f"requests cannot be split by {name}, which is {rows[name].type}; give a text or a number"
+        )
     codes = Key.of(rows[name]).codes
     differs = codes[1:] != codes[:-1]
     differs[np.cumsum(sizes)[:-1] - 1] = False

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from datetime import date, datetime
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
 from functools import reduce
 from itertools import accumulate
+from numbers import Real
 
 import numpy as np
 import pyarrow as pa
@@ -51,21 +52,38 @@ _CASTS: dict[tuple[Callable[[pa.DataType], bool], ...], list[pa.DataType]] = {
 }
 
 
-def split_by_time(at: Ints, instants: Sequence[datetime]) -> Ints:
-    """The place in `SPLITS` of instants in microseconds; `instants` are where validation and test begin.
+def read_instants(instants: Iterable[datetime]) -> list[int]:
+    """Where validation and test begin, in microseconds; one is where the test begins.
 
     Raises:
         UsageError: no instants, more than two, or not in order.
     """
+    listed = list(instants) if isinstance(instants, Iterable) else [instants]
     # a day is none: whether it begins or ends a split is not said
-    if isinstance(instants, date) or not all(isinstance(each, datetime) for each in instants):
+    if not isinstance(instants, Iterable) or not all(isinstance(each, datetime) for each in listed):
         hint = "datetime(2026, 11, 1, tzinfo=UTC), say"
         raise UsageError(f"instants are a list of datetime.datetime; got {instants!r}", hint)
-    limits = [to_micros(each) for each in instants]
+    limits = [to_micros(each) for each in listed]
     if len(limits) > 2 or limits != sorted(set(limits)):
-        raise UsageError("instants are one (where the test begins) or two in order", f"got {list(instants)}")
-    places = _places(len(limits) + 1)
-    return places[np.searchsorted(np.array(limits, np.int64), at, side="right")]
+        raise UsageError("instants are one (where the test begins) or two in order", f"got {listed}")
+    return limits
+
+
+def read_shares(shares: Iterable[float]) -> list[float]:
+    """Raises UsageError where they are not two or three numbers that add up to 1, or none at all."""
+    listed = list(shares) if isinstance(shares, Iterable) else [shares]
+    are_numbers = all(isinstance(each, Real) for each in listed)
+    # shares are typed by people: 0.7 0.2 0.1 add up to 1 but for rounding; of NaN, nothing is true
+    if listed and not (
+        are_numbers and len(listed) in (2, 3) and min(listed) >= 0 and abs(sum(listed) - 1) <= 1e-9
+    ):
+        raise UsageError(f"shares are two or three that add up to 1; got {listed}")
+    return [float(each) for each in listed]
+
+
+def split_by_time(at: Ints, limits: Sequence[int]) -> Ints:
+    """The place in `SPLITS` of instants in microseconds; `limits` as `read_instants` gives them."""
+    return _places(len(limits) + 1)[np.searchsorted(np.array(limits, np.int64), at, side="right")]
 
 
 def split_by_share(key: pa.ChunkedArray, shares: Sequence[float], salt: str = "") -> Ints:
@@ -74,11 +92,8 @@ def split_by_share(key: pa.ChunkedArray, shares: Sequence[float], salt: str = ""
     Another `salt` is another split: without it, what is a test set for one model would be one for all of them.
 
     Raises:
-        UsageError: shares that do not add up to 1; a key of a type that is not hashed as Spark does.
+        UsageError: a key of a type that is not hashed as Spark does.
     """
-    # shares are typed by people: 0.7 0.2 0.1 add up to 1 but for rounding
-    if len(shares) not in (2, 3) or abs(sum(shares) - 1) > 1e-9 or min(shares) < 0:
-        raise UsageError(f"shares are two or three that add up to 1; got {list(shares)}")
     limits = np.array([round(_PARTS * limit) for limit in accumulate(shares)])
     # the last split takes what is left by shares that were rounded
     return _places(len(shares))[np.searchsorted(limits[:-1], _hash(key, salt), side="right")]

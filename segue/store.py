@@ -24,8 +24,8 @@ from segue.impressions import (
 )
 from segue.keys import read_keys
 from segue.lookup import Key
+from segue.names import read_names
 from segue.neighbours import Neighbours
-from segue.ranking_rows import check_names
 from segue.ranking_set import RankingSet, build_ranking_set
 from segue.releases import Release, Root, TableVersion
 from segue.spaces import describe_spaces, find_first_days
@@ -118,7 +118,7 @@ class Store:
             SegueError: no day of the table is complete, and none is given.
         """
         snapshot, entity = self._snapshot(table), self.entity(table)
-        day = day or self._find_newest_complete(snapshot)
+        day = self._find_newest_complete(snapshot) if day is None else day
         names = snapshot.names(columns)
         names = names if entity in names else [entity, *names]
         texts = read_keys(keys, cast_keys)
@@ -232,7 +232,7 @@ class Store:
         Raises:
             UsageError, SegueError: as `training_set` and `build_ranking_set`; an unknown rule.
         """
-        check_names("features", features)
+        features, labels = read_names("features", features), read_names("labels", labels)
         rows = find_impressions(self._snapshot, impressions, days)
         check_order(rows, REQUEST, AT)
         if TAKEN in labels and TAKEN not in rows.column_names:

@@ -172,8 +172,8 @@ def _split_entity(request: Request, rows: DataFrame) -> Column | None:
         if request.split_salt:
             raise WrongUsage("--split-salt is of --split-by COLUMN and --shares SHARE ...; give all three")
         return None
-    # shares are typed by people: 0.7 0.2 0.1 add up to 1 but for rounding
-    if len(shares) not in (2, 3) or abs(sum(shares) - 1) > 1e-9 or min(shares) < 0:
+    # shares are typed by people: 0.7 0.2 0.1 add up to 1 but for rounding; of nan, nothing is true
+    if not (len(shares) in (2, 3) and abs(sum(shares) - 1) <= 1e-9 and min(shares) >= 0):
         raise WrongUsage(f"--shares takes two or three that add up to 1; got {' '.join(map(str, shares))}")
     if request.split_by not in rows.columns:
         raise WrongUsage(

@@ -199,6 +199,30 @@ def test_the_column_of_splits_is_taken_where_nothing_else_is_said():
     assert {name: ids(part) for name, part in sets.items()} == {"train": ["b 1", "b 2"], "test": ["a 1"]}
 
 
+@pytest.mark.parametrize("name", [None, "holdout"])
+def test_a_column_of_splits_with_anything_else_is_refused(name):
+    rows = table([row("a"), row("b")]).append_column("split", pa.array(["train", name]))
+    with pytest.raises(UsageError, match=f"split has {name!r}; expected train, validation, test alone"):
+        build_ranking_set(rows, [], ["taken"]).split()
+
+
+def test_what_can_be_gone_through_once_is_as_good_as_a_list(world):
+    rows = table([row("a"), row("b", shown_at=NOON + DAY, user_id="u2")])
+    listed = build_ranking_set(rows, ["plays", "warm"], ["taken", "saved"])
+    once = build_ranking_set(rows, iter(["plays", "warm"]), iter(["taken", "saved"]))
+    assert (once.features, once.labels) == (listed.features, listed.labels)
+    assert once.with_features(once.rows, iter(["warm"])).x.tolist() == [[1], [1]]
+    assert {name: ids(part) for name, part in once.split(iter([NOON + HOUR])).items()} == {
+        "train": ["a 1"],
+        "test": ["b 1"],
+    }
+    shares = ([0.5, 0.5], iter([0.5, 0.5]), np.array([0.5, 0.5]))
+    first, *others = ({n: ids(part) for n, part in listed.split(shares=each).items()} for each in shares)
+    assert others == [first, first]
+    of_store = world[0].ranking_set(iter(["plays"]), iter(["saved"]), rows)
+    assert (of_store.features, of_store.labels) == (("plays",), ("saved",))
+
+
 @pytest.mark.parametrize(
     ("rows", "features", "labels", "problem"),
     [
@@ -288,7 +312,8 @@ def test_items_without_ids_or_types_of_text_have_no_keys(tmp_path):
 
 
 def test_questions_without_an_answer_are_one_line():
-    ranking = build_ranking_set(table([row(), row(n=2, plays=9)]), ["impression_text"][:0], LABELS)
+    rows = table([row(), row(n=2, plays=9)]).append_column("listed", pa.array([[1], [1]]))
+    ranking = build_ranking_set(rows, ["impression_text"][:0], LABELS)
     for call, problem in (
         (lambda: ranking.y(), "several labels"),
         (lambda: ranking.y("plays"), "label 'plays' is unknown"),
@@ -298,6 +323,10 @@ def test_questions_without_an_answer_are_one_line():
         (lambda: ranking.split(NOON), "list of datetime.datetime; got"),
         (lambda: ranking.split("2026-03-11"), "list of datetime.datetime; got '2026-03-11'"),
         (lambda: ranking.split(shares=[0.5, 0.6]), "add up to 1"),
+        (lambda: ranking.split(shares=[math.nan, 0.5]), r"add up to 1; got \[nan, 0.5\]"),
+        (lambda: ranking.split(shares=["0.5", "0.5"]), r"add up to 1; got \['0.5', '0.5'\]"),
+        (lambda: ranking.split(shares=0.5), r"add up to 1; got \[0.5\]"),
+        (lambda: ranking.split(shares=[0.5, 0.5], by="listed"), "cannot be split by listed, which is list"),
         (lambda: ranking.split(shares=[0.5, 0.5], by="plays"), "several plays"),
         (lambda: ranking.split(), "column 'split' is unknown"),
         (lambda: ranking.with_features(ranking.rows.slice(1), []), "not the rows of the set"),

@@ -52,6 +52,12 @@ def test_lookup_returns_values_as_they_were_written(store):
     }
 
 
+def test_columns_can_be_what_is_gone_through_once(store):
+    names = ["plays_count_7d", "ds"]
+    assert store.lookup("user_features", ["u1"], columns=iter(names)).column_names == ["user_id", *names]
+    assert next(store.scan("user_features", map(str, names))).schema.names == names
+
+
 def test_lookup_leaves_out_what_is_declared_no_more_and_the_store_says_what_is_deprecated(lake, make_user):
     entry = lake.publish("user_features", [make_user("u1")])
     table = DeltaTable(lake.path("user_features"))
@@ -239,6 +245,8 @@ def test_lookup_opens_only_files_that_can_hold_the_key(lake, many_users):
         (lambda s: s.lookup("user_features", ["u1"], columns=["plays_count_7"]), "Hint.*'plays_count_7d'"),
         (lambda s: s.scan("user_features", ["nope"]), "column 'nope' is unknown in table user_features"),
         (lambda s: s.lookup("user_features", ["u1"], columns="ds"), "columns must be a list of strings"),
+        (lambda s: s.lookup("user_features", ["u1"], columns=7), "columns must be a list of strings; got 7"),
+        (lambda s: s.lookup("user_features", ["u1"], day=""), "a day is a datetime.date or text .*; got ''"),
         (lambda s: s.lookup("user_features", "u1"), r"keys must be a list.*got 'u1'.*write \[key\]"),
         (
             lambda s: s.lookup("user_features", [1, 2]),
