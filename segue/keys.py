@@ -68,6 +68,29 @@ def decode_runs(column: pa.ChunkedArray) -> pa.ChunkedArray:
     return pa.chunked_array([pc.run_end_decode(chunk) for chunk in column.chunks], value_type(column.type))
 
 
+def replace_views(rows: pa.Table) -> pa.Table:
+    """With texts and bytes as large ones where they are views, as polars lends them: Arrow takes no rows of views."""
+    return rows.cast(pa.schema(map(_without_views, rows.schema), rows.schema.metadata))
+
+
+def _without_views(field: pa.Field) -> pa.Field:
+    return field.with_type(_type_without_views(field.type))
+
+
+def _type_without_views(type_: pa.DataType) -> pa.DataType:
+    if pa.types.is_string_view(type_):
+        return pa.large_string()
+    if pa.types.is_binary_view(type_):
+        return pa.large_binary()
+    of_lists = {pa.types.is_list: pa.list_, pa.types.is_large_list: pa.large_list}
+    for is_list, make in of_lists.items():
+        if is_list(type_):
+            return make(_without_views(type_.value_field))
+    if pa.types.is_struct(type_):
+        return pa.struct([_without_views(field) for field in type_])
+    return type_
+
+
 def _recode(chunk: pa.DictionaryArray) -> pa.DictionaryArray:
     return pa.DictionaryArray.from_arrays(chunk.indices, chunk.dictionary.cast(pa.large_string()))
 

@@ -65,7 +65,7 @@ def sort_rows(rows: pa.Table, group: str, at: str) -> tuple[pa.Table, NDArray[np
     of_row = place[requests.codes]
     place_of_row = {"request": pa.array(of_row)}
     if POSITION in rows.column_names and not pa.types.is_null(rows[POSITION].type):
-        place_of_row[POSITION] = rows[POSITION]
+        place_of_row[POSITION] = _without_nan(rows[POSITION])
     order = _sort_indices(place_of_row)
     # ids are texts, which take long: they are looked at where requests and positions leave rows at one place
     if KEY in rows.column_names and _follow_equal(place_of_row, order).any():
@@ -75,6 +75,12 @@ def sort_rows(rows: pa.Table, group: str, at: str) -> tuple[pa.Table, NDArray[np
         order = _sort_indices(keys)
         _check_unique(_follow_equal(keys, order))
     return rows.take(pa.array(order)), np.bincount(of_row).astype(np.int32)
+
+
+def _without_nan(positions: pa.ChunkedArray) -> pa.ChunkedArray:
+    # as pandas has numbers with gaps; and NaN equals nothing, so that a row could be there twice
+    is_float = pa.types.is_floating(positions.type)
+    return pc.if_else(pc.is_nan(positions), None, positions) if is_float else positions
 
 
 def _follow_equal(columns: Mapping[str, pa.Array | pa.ChunkedArray], order: Ints) -> NDArray[np.bool_]:

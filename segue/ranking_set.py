@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from segue.errors import UsageError, list_names
 from segue.impressions import AT, LISTENER, POSITION, REQUEST
 from segue.instants import round_instants
+from segue.keys import replace_views
 from segue.lookup import Ints
 from segue.names import read_names
 from segue.ranking_rows import REASONS, Floats, check_columns, check_one, find_reasons, sort_rows, to_numbers
@@ -93,9 +94,9 @@ class RankingSet:
         Raises:
             UsageError: other rows; an unknown column, or one that can be no feature.
         """
+        names, rows = read_names("features", features), replace_views(rows)
         if not rows.column(self.group).equals(self.rows.column(self.group)):
             raise UsageError("these are not the rows of the set in its order", "append columns to its `rows`")
-        names = read_names("features", features)
         check_columns(rows, names, self.labels, self.group, self.at)
         return replace(self, rows=rows, features=tuple(names))
 
@@ -175,6 +176,7 @@ def build_ranking_set(
         SegueError: an impression twice at its place, or a request of several listeners.
     """
     features, labels = read_names("features", features), read_names("labels", labels)
+    rows = replace_views(rows)
     check_columns(rows, features, labels, group, at)
     rows, sizes = sort_rows(rows, group, at)
     if LISTENER in rows.column_names:

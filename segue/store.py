@@ -19,6 +19,7 @@ from segue.impressions import (
     TAKEN,
     add_item_ids,
     check_order,
+    check_taken_is_computed,
     find_impressions,
     label_taken,
 )
@@ -235,9 +236,11 @@ class Store:
         features, labels = read_names("features", features), read_names("labels", labels)
         rows = find_impressions(self._snapshot, impressions, days)
         check_order(rows, REQUEST, AT)
-        if TAKEN in labels and TAKEN not in rows.column_names:
+        is_computed = TAKEN in labels and TAKEN not in rows.column_names
+        check_taken_is_computed(is_computed, taken_within, rule)
+        if is_computed:
             through = {name: table.complete_through for name, table in self.tables.items()}
-            is_given = rows is impressions
+            is_given = not isinstance(impressions, str)
             rows = label_taken(rows, self._snapshot, through, taken_within, rule, is_given)
         # what is left out needs no features, which may not be known either
         own = [name for name in dict.fromkeys(features) if name in rows.column_names]

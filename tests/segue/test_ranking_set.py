@@ -284,6 +284,36 @@ def test_positions_of_any_number_are_in_their_order(type_):
     assert ids(ranking) == ["r1 9", "r1 10"] and ranking.position.tolist() == [9, 10]
 
 
+def test_texts_as_views_are_ordered_and_joined_as_others(world):
+    rows = table([row(n=2), row(n=1), row("r0", n=3)]).append_column("words", pa.array([["a"], None, ["b"]]))
+    lent = rows
+    for name in ("request_id", "user_id", "impression_id", "taken_status"):
+        lent = replace_column(lent, name, lent[name].cast(pa.string_view()))
+    lent = replace_column(lent, "words", lent["words"].cast(pa.list_(pa.string_view())))
+    one, other = (build_ranking_set(each, ["plays"], ["taken"]) for each in (rows, lent))
+    assert one.rows.to_pylist() == other.rows.to_pylist(), "views are in another order than texts"
+    more = other.rows.append_column("x", pa.array([1, 2, 3])).append_column(
+        "note", pa.array(list("abc"), pa.string_view())
+    )
+    split = other.with_features(more, ["x"]).split([NOON + HOUR])
+    assert split["train"].rows["note"].to_pylist() == ["a", "b", "c"]
+    shown = impressions_table(world[1])
+    views = replace_column(shown, "request_id", shown["request_id"].cast(pa.string_view()))
+    by_text, by_view = (
+        world[0].ranking_set([], ["taken"], each, None, HOUR, RULE) for each in (shown, views)
+    )
+    assert by_view.rows.to_pylist() == by_text.rows.to_pylist() and by_view.left_out == by_text.left_out
+
+
+def test_a_position_of_nan_is_none_so_that_no_row_is_there_twice():
+    rows = table([row(n=1), row(n=2), row(n=2)])
+    with_nan = replace_column(rows, "position", pa.array([math.nan, 1.0, 2.0]))
+    assert ids(build_ranking_set(with_nan, [], ["taken"])) == ["r1 2", "r1 2", "r1 1"]
+    twice = replace_column(rows, "position", pa.array([1.0, math.nan, math.nan]))
+    with pytest.raises(SegueError, match="1 of 3 rows have request, position and impression_id of another"):
+        build_ranking_set(twice, [], ["taken"])
+
+
 def test_rows_without_a_position_are_in_the_order_of_ids_that_may_be_categories():
     rows = replace_column(table([row(n=n) for n in (3, 1, 2)]), "position", pa.nulls(3))
     rows = replace_column(rows, "impression_id", rows["impression_id"].dictionary_encode())
@@ -494,6 +524,15 @@ def test_a_request_of_a_release_says_what_it_lacks(world):
         ({}, "taken_within is a datetime.timedelta"),
         ({"taken_within": 3600}, "taken_within is a datetime.timedelta"),
         ({"taken_within": HOUR}, f"several rules \\({RULE}, other\\)"),
+        (
+            {"impressions": table([row()]), "taken_within": HOUR},
+            "taken_within: of the label 'taken' as it is made",
+        ),
+        (
+            {"impressions": table([row()]), "taken_within": HOUR, "rule": RULE},
+            "taken_within and rule: of the label 'taken' .* or rows have it as a column",
+        ),
+        ({"labels": ["position"], "rule": RULE}, "rule: of the label 'taken' .* no label"),
         ({"taken_within": HOUR, "rule": "last"}, "rule 'last' is unknown"),
         ({"impressions": "sessions"}, "table sessions has no request_id, shown_at"),
         ({"impressions": table([row()]).drop_columns("shown_at")}, "the given table has no shown_at"),
