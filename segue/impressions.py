@@ -211,8 +211,8 @@ def check_taken_is_computed(is_computed: bool, within: timedelta | None, rule: s
     given = {"taken_within": within, "rule": rule}
     if not is_computed and (names := [name for name, value in given.items() if value is not None]):
         raise UsageError(
-            f"{' and '.join(names)}: of the label {TAKEN!r} as it is made from attributions; here it is no label, or rows "
-            "have it as a column",
+            f"{' and '.join(names)}: of the label {TAKEN!r} as it is made from attributions; here it is no label, or "
+            "rows have it as a column",
             f"leave it out; or label by {TAKEN!r}, of rows without such a column",
         )
 

@@ -104,14 +104,31 @@ def _to_arrow(keys: Any, cast: bool) -> pa.ChunkedArray:
             return pa.chunked_array(keys)
         array = keys if isinstance(keys, pa.Array) else _build_array(keys)
         return pa.chunked_array([array], array.type)
+    except UnicodeEncodeError as problem:
+        raise _not_utf8(problem) from None
     except (pa.ArrowException, TypeError, ValueError, OverflowError):
         texts = _join_kinds(keys)
         if cast and texts is not None:
-            return pa.chunked_array([texts], pa.string())
+            return _build_texts(texts)
         got = repr(keys)[:60]
         if texts is not None:
             raise UsageError(f"keys must be a list of strings; got {got}", CAST_HINT) from None
         raise UsageError.not_a_list("keys", got) from None
+
+
+def _build_texts(texts: list[str | None]) -> pa.ChunkedArray:
+    try:
+        return pa.chunked_array([texts], pa.string())
+    except UnicodeEncodeError as problem:
+        raise _not_utf8(problem) from None
+
+
+def _not_utf8(problem: UnicodeEncodeError) -> UsageError:
+    # half of a character, as bytes that are no text become in file names and arguments
+    got = problem.object[: problem.end][-60:]
+    return UsageError(
+        f"keys must be text that UTF-8 can hold; got {got!r}", "decode the ids as the source does"
+    )
 
 
 def _build_array(keys: Any) -> pa.Array:

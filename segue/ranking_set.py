@@ -21,7 +21,7 @@ import pyarrow.compute as pc
 import pyarrow.dataset as pads
 from numpy.typing import NDArray
 
-from segue.errors import UsageError, list_names
+from segue.errors import SegueError, UsageError, first_line, list_names
 from segue.impressions import AT, LISTENER, POSITION, REQUEST
 from segue.instants import round_instants
 from segue.keys import replace_views
@@ -210,6 +210,9 @@ def read_ranking_set(
             f"{path} is no training set of requests, with a {MANIFEST}",
             "segue training-set --groups writes one",
         )
-    rows = pads.dataset(folder, filesystem=files, format="parquet").to_table()
+    try:
+        rows = pads.dataset(folder, filesystem=files, format="parquet").to_table()
+    except (OSError, pa.ArrowInvalid) as problem:  # of a file that ends too early, the latter
+        raise SegueError(f"{path} cannot be read: {first_line(problem)}", "replay its manifest") from problem
     made = [name for name in manifest["nulls"] if not name.endswith("__feature_at")]
     return build_ranking_set(rows, made if features is None else features, labels, group, at)

@@ -270,7 +270,8 @@ class Snapshot:
             yield
         except FileNotFoundError as problem:
             raise self._lost_files(problem) from problem
-        except OSError as problem:  # what pyarrow raises for a checksum that does not fit, too
+        # pyarrow raises the one for a checksum that does not fit, and the other for a file that ends too early
+        except (OSError, pa.ArrowInvalid) as problem:
             raise SegueError(
                 f"version {self.version} of the table at {self.uri!r} cannot be read: {first_line(problem)}",
                 "segue verify finds the file; until it is restored, open another release",

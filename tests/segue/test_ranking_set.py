@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import random
 from datetime import UTC, date, datetime, timedelta
 
@@ -164,6 +165,9 @@ def test_a_set_in_the_home_folder_is_read(tmp_path, monkeypatch):
     manifest = {"request": {"groups": "request_id", "at": "shown_at"}, "nulls": {"plays": 0.0}}
     (tmp_path / "set" / "_manifest.json").write_text(json.dumps(manifest))
     assert read_ranking_set("~/set", ["taken"]).x.tolist() == [[1]]
+    os.truncate(tmp_path / "set" / "rows.parquet", 100)
+    with pytest.raises(SegueError, match="~/set cannot be read: .* Hint: replay its manifest"):
+        read_ranking_set("~/set", ["taken"])
 
 
 def test_a_trend_is_known_after_twice_its_horizon():

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
@@ -305,6 +306,17 @@ def test_open_refuses_a_root_without_releases(tmp_path):
 def test_open_lists_the_releases_for_an_unknown_one(store):
     with pytest.raises(UsageError, match=r"release '2026-11-20.2' is unknown; known: 2026-11-20.1"):
         segue.open(store.root, "2026-11-20.2")
+
+
+@pytest.mark.parametrize("length", [0, 3, 100])
+def test_a_file_that_ends_too_early_is_one_line(store, lake, length):
+    for file in lake.path("user_features").rglob("*.parquet"):
+        os.truncate(file, length)
+    for read in (lambda: store.lookup("user_features", ["u1"]), lambda: list(store.scan("user_features"))):
+        with pytest.raises(
+            SegueError, match=r"version 1 of .*user_features' cannot be read: .* Hint: segue verify"
+        ):
+            read()
 
 
 def test_lookup_names_the_version_that_cannot_be_read(lake, make_user):
