@@ -166,7 +166,7 @@ def test_a_set_in_the_home_folder_is_read(tmp_path, monkeypatch):
     (tmp_path / "set" / "_manifest.json").write_text(json.dumps(manifest))
     assert read_ranking_set("~/set", ["taken"]).x.tolist() == [[1]]
     os.truncate(tmp_path / "set" / "rows.parquet", 100)
-    with pytest.raises(SegueError, match="~/set cannot be read: .* Hint: replay its manifest"):
+    with pytest.raises(SegueError, match=r"~/set cannot be read: .* Hint: replay its manifest"):
         read_ranking_set("~/set", ["taken"])
 
 
