@@ -13,7 +13,8 @@ from jobs.arguments import add_common_arguments
 from jobs.errors import WrongUsage
 from jobs.job import Job
 from jobs.publishing.batches import code_version
-from jobs.training.assemble import age_conditions, assemble, check_features
+from jobs.training.assemble import age_conditions, assemble
+from jobs.training.columns import check_split, list_added
 from jobs.training.completeness import check_complete
 from jobs.training.labels import Labels, check_same, find_label_table, find_labels, locate_labels
 from jobs.training.manifest import Manifest, check_replay, declared_identities, load, save, summarise
@@ -86,8 +87,8 @@ def run(args: argparse.Namespace) -> int:
     # a release holds its versions for 35 days, so no copy is made that an erasure would have to find
     job.pin(manifest.versions)
     # before labels are read, which may take minutes
-    check_features(job, manifest.request, manifest.versions)
-    manifest, labels, observations = _find_labels(job, manifest, old)
+    added = list_added(job, manifest.request, manifest.versions)
+    manifest, labels, observations = _find_labels(job, manifest, old, added)
     training = assemble(job, manifest.request, labels, manifest.versions, observations)
     write_rows(training.rows, manifest.request, labels.count, args.format, args.out)
     # the manifest describes what lies there: read back, not the rows as planned
@@ -111,7 +112,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _find_labels(
-    job: Job, manifest: Manifest, old: Manifest | None
+    job: Job, manifest: Manifest, old: Manifest | None, added: Sequence[str]
 ) -> tuple[Manifest, Labels, dict[str, Observation]]:
     """The labels to join, what there is of their outcomes' events; and the manifest, which says what there is of both.
 
@@ -119,7 +120,7 @@ def _find_labels(
         JobError: other labels than those of an old manifest; labels that need more than was delivered.
     """
     request = manifest.request
-    labels = find_labels(job, request)
+    labels = find_labels(job, request, added)
     if old:
         # before the join: other labels cannot give the rows of then
         check_same(labels, old.label_rows, old.label_hash, old.request.labels)
@@ -161,9 +162,10 @@ def _new_request(args: argparse.Namespace) -> Manifest:
         )
     # a flag for each field, so one that has none fails here at once
     values = {field.name: getattr(args, field.name) for field in fields(Request)}
-    values["at"] = args.at or (events.event_time if events else AT)
+    values["at"] = (events.event_time if events else AT) if args.at is None else args.at
     # the manifest holds it, and may be replayed from another folder
     request = replace(Request.loads(values), labels=locate_labels(args.labels))
+    check_split(request)
     tables = {name: vars(entry) for name, entry in release.tables.items()}
     return Manifest(request, release.release_id, tables, code_version(), 0, "")
 

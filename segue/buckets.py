@@ -13,11 +13,12 @@ def bucket(key: str, buckets: int) -> int:
     return xxhash64(key) % buckets
 
 
-def xxhash64(*values: str | None) -> int:
-    """Spark's function of this name: each value's UTF-8 bytes are hashed from the hash of those before, null is left
-    out, and the result is read as signed."""
+def xxhash64(*values: str | bytes | None) -> int:
+    """Spark's function of this name: each value's bytes, of text in UTF-8, are hashed from the hash of those before,
+    null is left out, and the result is read as signed."""
     unsigned = SEED
     for value in values:
         if value is not None:
-            unsigned = xxhash.xxh64_intdigest(value.encode(), seed=unsigned)
+            data = value.encode() if isinstance(value, str) else value
+            unsigned = xxhash.xxh64_intdigest(data, seed=unsigned)
     return unsigned - 2**64 if unsigned >= 2**63 else unsigned

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from segue.errors import SegueError, UsageError
 from segue.instants import AGES, from_micros, round_instants, to_micros
-from segue.keys import is_text, to_text
+from segue.keys import is_text, replace_views, to_text
 from segue.lookup import Ints, Key
 from segue.storage import Snapshot
 
@@ -44,7 +44,7 @@ def find_impressions(
     impressions: str | pa.Table,
     days: tuple[date | str, date | str] | None,
 ) -> pa.Table:
-    """The rows of a table of the release, or those that are given, which `days` are not of.
+    """The rows of a table of the release, or those that are given, which `days` are not of; without views.
 
     Raises:
         UsageError: no table, one without requests, or days that are none.
@@ -54,7 +54,7 @@ def find_impressions(
         table = snapshot(impressions)
         names = [name for name in table.names(None) if name not in ("ds", "available_at")]
         _check_requests(names, f"table {table.name}")
-        return _read(table, names, days and _read_days(days))
+        return _read(table, names, None if days is None else _read_days(days))
     if not isinstance(impressions, pa.Table):
         raise UsageError(
             f"impressions are the name of a table or a pyarrow.Table; got {type(impressions).__name__}",
@@ -63,7 +63,7 @@ def find_impressions(
     if days is not None:
         raise UsageError("days are of a table of the release", "filter the rows by whole requests")
     _check_requests(impressions.column_names, "the given table")
-    return impressions
+    return replace_views(impressions)
 
 
 def check_order(rows: pa.Table, group: str, at: str) -> None:
@@ -204,6 +204,17 @@ def label_taken(
     # rows of another place may be of impressions that were erased here, or are not here yet
     known = find_known(rows, snapshot("impressions")) if is_given else None
     return add_taken(rows, attributions, within, rule, observation, known)
+
+
+def check_taken_is_computed(is_computed: bool, within: timedelta | None, rule: str | None) -> None:
+    """Raises UsageError where it is said how `taken` is computed, and it is not."""
+    given = {"taken_within": within, "rule": rule}
+    if not is_computed and (names := [name for name, value in given.items() if value is not None]):
+        raise UsageError(
+            f"{' and '.join(names)}: of the label {TAKEN!r} as it is made from attributions; here it is no label, or "
+            "rows have it as a column",
+            f"leave it out; or label by {TAKEN!r}, of rows without such a column",
+        )
 
 
 def add_taken(

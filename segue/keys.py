@@ -68,6 +68,29 @@ def decode_runs(column: pa.ChunkedArray) -> pa.ChunkedArray:
     return pa.chunked_array([pc.run_end_decode(chunk) for chunk in column.chunks], value_type(column.type))
 
 
+def replace_views(rows: pa.Table) -> pa.Table:
+    """With texts and bytes as large ones where they are views, as polars lends them: Arrow takes no rows of views."""
+    return rows.cast(pa.schema(map(_without_views, rows.schema), rows.schema.metadata))
+
+
+def _without_views(field: pa.Field) -> pa.Field:
+    return field.with_type(_type_without_views(field.type))
+
+
+def _type_without_views(type_: pa.DataType) -> pa.DataType:
+    if pa.types.is_string_view(type_):
+        return pa.large_string()
+    if pa.types.is_binary_view(type_):
+        return pa.large_binary()
+    of_lists = {pa.types.is_list: pa.list_, pa.types.is_large_list: pa.large_list}
+    for is_list, make in of_lists.items():
+        if is_list(type_):
+            return make(_without_views(type_.value_field))
+    if pa.types.is_struct(type_):
+        return pa.struct([_without_views(field) for field in type_])
+    return type_
+
+
 def _recode(chunk: pa.DictionaryArray) -> pa.DictionaryArray:
     return pa.DictionaryArray.from_arrays(chunk.indices, chunk.dictionary.cast(pa.large_string()))
 
@@ -81,14 +104,31 @@ def _to_arrow(keys: Any, cast: bool) -> pa.ChunkedArray:
             return pa.chunked_array(keys)
         array = keys if isinstance(keys, pa.Array) else _build_array(keys)
         return pa.chunked_array([array], array.type)
+    except UnicodeEncodeError as problem:
+        raise _not_utf8(problem) from None
     except (pa.ArrowException, TypeError, ValueError, OverflowError):
         texts = _join_kinds(keys)
         if cast and texts is not None:
-            return pa.chunked_array([texts], pa.string())
+            return _build_texts(texts)
         got = repr(keys)[:60]
         if texts is not None:
             raise UsageError(f"keys must be a list of strings; got {got}", CAST_HINT) from None
         raise UsageError.not_a_list("keys", got) from None
+
+
+def _build_texts(texts: list[str | None]) -> pa.ChunkedArray:
+    try:
+        return pa.chunked_array([texts], pa.string())
+    except UnicodeEncodeError as problem:
+        raise _not_utf8(problem) from None
+
+
+def _not_utf8(problem: UnicodeEncodeError) -> UsageError:
+    # half of a character, as bytes that are no text become in file names and arguments
+    got = problem.object[: problem.end][-60:]
+    return UsageError(
+        f"keys must be text that UTF-8 can hold; got {got!r}", "decode the ids as the source does"
+    )
 
 
 def _build_array(keys: Any) -> pa.Array:

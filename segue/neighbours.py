@@ -15,6 +15,7 @@ import pyarrow.dataset as pads
 from numpy.typing import NDArray
 
 from segue.errors import SegueError, UsageError
+from segue.keys import read_keys
 from segue.lookup import Key, read_by_key
 from segue.spaces import find_first_days
 from segue.storage import Snapshot
@@ -157,6 +158,10 @@ def matrices(column: pa.ChunkedArray, name: str) -> list[Matrix]:
 def _check(track_id: str, k: int) -> None:
     if not isinstance(track_id, str):
         raise UsageError(f"track_id must be a string; got {track_id!r}", "ask for one track at a time")
+    read_keys([track_id])
+    # a boolean is a number to Python
+    if isinstance(k, bool) or not isinstance(k, int | np.integer):
+        raise UsageError(f"k must be a whole number; got {k!r}")
     if k < 1:
         raise UsageError(f"k must be 1 or more; got {k}")
 

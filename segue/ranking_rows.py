@@ -32,17 +32,9 @@ NULL = "null"
 REASONS = ("", NULL, UNRIPE, CENSORED)
 
 
-def check_names(what: str, names: Sequence[str]) -> None:
-    # text is a sequence of strings too
-    if isinstance(names, str) or not all(isinstance(each, str) for each in names):
-        raise UsageError.not_a_list(what, repr(names))
-
-
 def check_columns(
     rows: pa.Table, features: Sequence[str], labels: Sequence[str], group: str, at: str
 ) -> None:
-    check_names("features", features)
-    check_names("labels", labels)
     if not labels:
         raise UsageError("a ranking set needs a label", 'such as labels=["taken"]')
     for name in (group, at, *features, *labels):
@@ -73,7 +65,7 @@ def sort_rows(rows: pa.Table, group: str, at: str) -> tuple[pa.Table, NDArray[np
     of_row = place[requests.codes]
     place_of_row = {"request": pa.array(of_row)}
     if POSITION in rows.column_names and not pa.types.is_null(rows[POSITION].type):
-        place_of_row[POSITION] = rows[POSITION]
+        place_of_row[POSITION] = _without_nan(rows[POSITION])
     order = _sort_indices(place_of_row)
     # ids are texts, which take long: they are looked at where requests and positions leave rows at one place
     if KEY in rows.column_names and _follow_equal(place_of_row, order).any():
@@ -83,6 +75,12 @@ def sort_rows(rows: pa.Table, group: str, at: str) -> tuple[pa.Table, NDArray[np
         order = _sort_indices(keys)
         _check_unique(_follow_equal(keys, order))
     return rows.take(pa.array(order)), np.bincount(of_row).astype(np.int32)
+
+
+def _without_nan(positions: pa.ChunkedArray) -> pa.ChunkedArray:
+    # as pandas has numbers with gaps; and NaN equals nothing, so that a row could be there twice
+    is_float = pa.types.is_floating(positions.type)
+    return pc.if_else(pc.is_nan(positions), None, positions) if is_float else positions
 
 
 def _follow_equal(columns: Mapping[str, pa.Array | pa.ChunkedArray], order: Ints) -> NDArray[np.bool_]:
@@ -114,6 +112,10 @@ def check_one(rows: pa.Table, sizes: NDArray[np.int32], name: str, group: str) -
     """Raises SegueError where the rows of one request have several values in a column."""
     if name not in rows.column_names:
         raise UsageError.unknown("column", name, rows.column_names, "the ranking set")
+    if pa.types.is_nested(rows[name].type):
+        raise UsageError(
+            f"requests cannot be split by {name}, which is {rows[name].type}; give a text or a number"
+        )
     codes = Key.of(rows[name]).codes
     differs = codes[1:] != codes[:-1]
     differs[np.cumsum(sizes)[:-1] - 1] = False

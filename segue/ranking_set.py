@@ -21,12 +21,14 @@ import pyarrow.compute as pc
 import pyarrow.dataset as pads
 from numpy.typing import NDArray
 
-from segue.errors import UsageError
+from segue.errors import SegueError, UsageError, first_line, list_names
 from segue.impressions import AT, LISTENER, POSITION, REQUEST
 from segue.instants import round_instants
-from segue.lookup import Ints, Key
+from segue.keys import replace_views
+from segue.lookup import Ints
+from segue.names import read_names
 from segue.ranking_rows import REASONS, Floats, check_columns, check_one, find_reasons, sort_rows, to_numbers
-from segue.splits import SPLITS, split_by_share, split_by_time
+from segue.splits import SPLITS, read_instants, read_shares, split_by_share, split_by_time
 from segue.storage import filesystem
 
 MANIFEST = "_manifest.json"
@@ -92,10 +94,11 @@ class RankingSet:
         Raises:
             UsageError: other rows; an unknown column, or one that can be no feature.
         """
+        names, rows = read_names("features", features), replace_views(rows)
         if not rows.column(self.group).equals(self.rows.column(self.group)):
             raise UsageError("these are not the rows of the set in its order", "append columns to its `rows`")
-        check_columns(rows, features, self.labels, self.group, self.at)
-        return replace(self, rows=rows, features=tuple(features))
+        check_columns(rows, names, self.labels, self.group, self.at)
+        return replace(self, rows=rows, features=tuple(names))
 
     def split(
         self,
@@ -115,20 +118,26 @@ class RankingSet:
 
         Raises:
             UsageError: instants that are none or out of order, shares that do not add up to 1, or a column `by` of
-                several values in one request.
+                several values in one request or of a type that Spark hashes otherwise; in `split`, null or other names.
         """
-        if not instants and not shares:
+        limits, parts = read_instants(instants), read_shares(shares)
+        if not limits and not parts:
             return self._split_by_column()
-        place = split_by_time(self._first_instants, instants)
-        names = SPLITS if 3 in (len(instants) + 1, len(shares)) else (SPLITS[0], SPLITS[-1])
-        if shares:
-            key = Key.of(self._of_requests(by))
-            place = np.maximum(place, split_by_share(key, shares, salt))
+        place = split_by_time(self._first_instants, limits)
+        names = SPLITS if 3 in (len(limits) + 1, len(parts)) else (SPLITS[0], SPLITS[-1])
+        if parts:
+            place = np.maximum(place, split_by_share(self._of_requests(by), parts, salt))
         return {name: self._take(place == SPLITS.index(name)) for name in names}
 
     def _split_by_column(self) -> dict[str, RankingSet]:
         split = self._of_requests("split")
-        names = [name for name in SPLITS if pc.any(pc.equal(split, name)).as_py()]
+        found = set(split.unique().to_pylist())
+        if unknown := sorted(map(repr, found.difference(SPLITS))):
+            raise UsageError(
+                f"the column split has {list_names(unknown)}; expected {', '.join(SPLITS)} alone",
+                "give instants or shares, or write the column as segue training-set does",
+            )
+        names = [name for name in SPLITS if name in found]
         return {name: self._take(pc.equal(split, name).to_numpy()) for name in names}
 
     @property
@@ -166,6 +175,8 @@ def build_ranking_set(
             row without its request or instant; instants that are no timestamps, positions that are no numbers.
         SegueError: an impression twice at its place, or a request of several listeners.
     """
+    features, labels = read_names("features", features), read_names("labels", labels)
+    rows = replace_views(rows)
     check_columns(rows, features, labels, group, at)
     rows, sizes = sort_rows(rows, group, at)
     if LISTENER in rows.column_names:
@@ -199,6 +210,9 @@ def read_ranking_set(
             f"{path} is no training set of requests, with a {MANIFEST}",
             "segue training-set --groups writes one",
         )
-    rows = pads.dataset(folder, filesystem=files, format="parquet").to_table()
+    try:
+        rows = pads.dataset(folder, filesystem=files, format="parquet").to_table()
+    except (OSError, pa.ArrowInvalid) as problem:  # of a file that ends too early, the latter
+        raise SegueError(f"{path} cannot be read: {first_line(problem)}", "replay its manifest") from problem
     made = [name for name in manifest["nulls"] if not name.endswith("__feature_at")]
     return build_ranking_set(rows, made if features is None else features, labels, group, at)

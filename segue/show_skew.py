@@ -16,6 +16,7 @@ import pyarrow.dataset as pads
 import segue
 from segue import show
 from segue.errors import SegueError, UsageError, first_line
+from segue.keys import is_text, value_type
 from segue.skew import ROWS, Columns, Comparison, Difference, Feature, Skew
 from segue.small_files import replace_file
 from segue.storage import filesystem, join_path
@@ -89,9 +90,11 @@ def find_columns(
             "name them <table>__<column>, as training sets do, or give the table with --table",
         )
     needed = [store.entity(name) for name in dict.fromkeys(each.table for each in features)]
-    for name in [*needed, *([at] if at else [])]:
+    for name in [*needed, *([] if at is None else [at])]:
         if name not in schema.names:
             raise UsageError.unknown("column", name, schema.names, "the logged rows")
+    if at is not None:
+        _check_instants(at, schema.field(at).type)
     names = schema.names
     return Columns(
         features,
@@ -100,6 +103,15 @@ def find_columns(
         at,
         release,
     )
+
+
+def _check_instants(at: str, type_: pa.DataType) -> None:
+    kinds = (pa.types.is_timestamp, pa.types.is_date, is_text)
+    if not any(kind(value_type(type_)) for kind in kinds):
+        # a whole number would be cast as one of microseconds, also where seconds were logged
+        raise UsageError(
+            f"--at {at} needs instants, as timestamps, days or text; got {type_}", "make timestamps of it"
+        )
 
 
 def _find_features(store: Store, schema: pa.Schema, table: str | None) -> Iterator[Feature]:

@@ -107,8 +107,9 @@ class Comparison:
         if self.columns.release:
             return pc.cast(rows[self.columns.release], pa.string()).combine_chunks()
         newest_last = self.releases[::-1]
-        if self.columns.only or not self.columns.at:
-            return pa.array([self.columns.only or newest_last[-1].release_id] * len(rows), pa.string())
+        if self.columns.only is not None or not self.columns.at:
+            newest, only = newest_last[-1].release_id, self.columns.only
+            return pa.array([newest if only is None else only] * len(rows), pa.string())
         instants = pa.array([each.released_at for each in newest_last], pa.timestamp("us", "UTC"))
         at = pc.cast(rows[self.columns.at], pa.timestamp("us", "UTC"), safe=False).combine_chunks()
         places = np.searchsorted(_to_micros(instants), _to_micros(at), side="right") - 1

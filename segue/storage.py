@@ -26,6 +26,7 @@ from pyarrow import fs as pafs
 from segue.errors import SegueError, UsageError, first_line
 from segue.forks import note_use, run_where_possible
 from segue.idle import Idle
+from segue.names import read_names
 from segue.paged_file import PagedFiles
 
 # Spark may write timestamps as int96, which as nanoseconds could not hold the year 9999.
@@ -194,13 +195,11 @@ class Snapshot:
         if columns is None:
             gone = {"bucket", *self.list_marked(REMOVED)}
             return [name for name in self.schema.names if name not in gone]
-        # text is a sequence of strings too: 'title' would be five unknown columns
-        if isinstance(columns, str):
-            raise UsageError.not_a_list("columns", repr(columns))
-        for name in columns:
+        names = read_names("columns", columns)
+        for name in names:
             if name not in self.schema.names:
                 raise UsageError.unknown("column", name, self.schema.names, f"table {self.name}")
-        return list(dict.fromkeys(columns))
+        return list(dict.fromkeys(names))
 
     def list_marked(self, mark: bytes) -> dict[str, str]:
         """Columns with a mark, `DEPRECATED`, `REMOVED` or `IDLE`, and what it says."""
@@ -271,7 +270,8 @@ class Snapshot:
             yield
         except FileNotFoundError as problem:
             raise self._lost_files(problem) from problem
-        except OSError as problem:  # what pyarrow raises for a checksum that does not fit, too
+        # pyarrow raises the one for a checksum that does not fit, and the other for a file that ends too early
+        except (OSError, pa.ArrowInvalid) as problem:
             raise SegueError(
                 f"version {self.version} of the table at {self.uri!r} cannot be read: {first_line(problem)}",
                 "segue verify finds the file; until it is restored, open another release",

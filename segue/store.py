@@ -19,13 +19,14 @@ from segue.impressions import (
     TAKEN,
     add_item_ids,
     check_order,
+    check_taken_is_computed,
     find_impressions,
     label_taken,
 )
 from segue.keys import read_keys
 from segue.lookup import Key
+from segue.names import read_names
 from segue.neighbours import Neighbours
-from segue.ranking_rows import check_names
 from segue.ranking_set import RankingSet, build_ranking_set
 from segue.releases import Release, Root, TableVersion
 from segue.spaces import describe_spaces, find_first_days
@@ -118,7 +119,7 @@ class Store:
             SegueError: no day of the table is complete, and none is given.
         """
         snapshot, entity = self._snapshot(table), self.entity(table)
-        day = day or self._find_newest_complete(snapshot)
+        day = self._find_newest_complete(snapshot) if day is None else day
         names = snapshot.names(columns)
         names = names if entity in names else [entity, *names]
         texts = read_keys(keys, cast_keys)
@@ -233,12 +234,14 @@ class Store:
         Raises:
             UsageError, SegueError: as `training_set` and `build_ranking_set`; an unknown rule.
         """
-        check_names("features", features)
+        features, labels = read_names("features", features), read_names("labels", labels)
         rows = find_impressions(self._snapshot, impressions, days)
         check_order(rows, REQUEST, AT)
-        if TAKEN in labels and TAKEN not in rows.column_names:
+        is_computed = TAKEN in labels and TAKEN not in rows.column_names
+        check_taken_is_computed(is_computed, taken_within, rule)
+        if is_computed:
             through = {name: table.complete_through for name, table in self.tables.items()}
-            is_given = rows is impressions
+            is_given = not isinstance(impressions, str)
             rows = label_taken(rows, self._snapshot, through, taken_within, rule, is_given)
         # what is left out needs no features, which may not be known either
         own = [name for name in dict.fromkeys(features) if name in rows.column_names]

@@ -21,10 +21,12 @@ def compare_with_threshold(rows: pa.Table, thresholds: pa.Table, name: str) -> p
         name: of the threshold.
 
     Raises:
-        UsageError: there is no such threshold, or rows lack a column.
+        UsageError: there is no such threshold; rows lack a column, or have no text in that of a group.
     """
     import pyarrow as pa
     import pyarrow.compute as pc
+
+    from segue.keys import is_text
 
     own = thresholds.filter(pc.equal(thresholds["threshold"], name))
     if not own.num_rows:
@@ -35,6 +37,11 @@ def compare_with_threshold(rows: pa.Table, thresholds: pa.Table, name: str) -> p
     if missing := [column for column in (reward, *by) if column not in rows.column_names]:
         raise UsageError(
             f"threshold {name}: rows have no {', '.join(missing)}; they have {', '.join(rows.column_names)}"
+        )
+    if wrong := [f"{column} is {rows[column].type}" for column in by if not is_text(rows[column].type)]:
+        # 2020 could be the group '2020' or '2020.0': a row that meets none would be held to the threshold of all
+        raise UsageError(
+            f"threshold {name}: groups are of text; {', '.join(wrong)}", "cast it as the declaration does"
         )
     values = [tuple(json.loads(text).values()) for text in newest["group_values"].to_pylist()]
     limits = dict(zip(values, newest["value"].to_pylist(), strict=True))

@@ -20,6 +20,7 @@ from segue.idle_rows import read_day
 from segue.instants import AGES, INSTANT, describe_too_late, find_last, from_micros, round_instants, to_micros
 from segue.keys import CAST_HINT, can_cast, is_text, to_text, value_type
 from segue.lookup import Ints, Key
+from segue.names import read_names
 from segue.publications import Publications
 from segue.spaces import check_has_spaces, resolve_space
 from segue.storage import REMOVED, SPACE, Snapshot
@@ -145,10 +146,8 @@ class _TableRequest:
 def _parse_features(
     snapshot: Callable[[str], Snapshot], features: Sequence[str], as_published: bool
 ) -> dict[str, _TableRequest]:
-    if isinstance(features, str) or not all(isinstance(each, str) for each in features):
-        raise UsageError.not_a_list("features", repr(features))
     requests: dict[str, _TableRequest] = {}
-    for feature in features:
+    for feature in read_names("features", features):
         table, colon, column = feature.partition(":")
         if table not in requests:
             requests[table] = _TableRequest(snapshot(table), as_published)

@@ -17,6 +17,7 @@ from features.windows.label_time import LabelTimeFeatures, label_time_features
 from jobs.errors import WrongUsage
 from jobs.group_events import find_events
 from jobs.job import Job
+from jobs.training.columns import SPLIT
 from jobs.training.idle_rows import read_rows_of_labels
 from jobs.training.labels import Labels, check_keys
 from jobs.training.outcomes import add_outcomes
@@ -30,7 +31,7 @@ from segue.publications import Publications
 from segue.storage import Snapshot
 
 if TYPE_CHECKING:
-    from pyspark.sql import Column, DataFrame
+    from pyspark.sql import DataFrame
 
 
 @dataclass(frozen=True)
@@ -79,13 +80,6 @@ def assemble(
     outputs = tuple(name for name in rows.columns if name not in labels.rows.columns)
     rows = add_outcomes(job, request, labels, rows, observations)
     return TrainingRows(_with_split(request, rows), outputs, tuple(daily), space)
-
-
-def check_features(job: Job, request: Request, tables: Mapping[str, int]) -> None:
-    """Raises WrongUsage for features that there are not."""
-    daily, label_time = split_refs(request)
-    daily_columns(daily, tables, job.snapshot)
-    label_time_columns(label_time)
 
 
 def age_conditions(request: Request, tables: Sequence[str]) -> dict[str, str]:
@@ -154,29 +148,9 @@ def _join_label_time(
 def _with_split(request: Request, rows: DataFrame) -> DataFrame:
     if not (request.instants or request.shares):
         return rows
-    entity = _split_entity(request, rows)
-    if "split" in rows.columns:
-        raise WrongUsage("the labels have a column 'split' already; rename it")
-    at = request_instant(request.at, request.groups)
-    of_rows = split(at, request.split_instants, entity, request.shares, request.split_salt)
-    return rows.withColumn("split", of_rows)
-
-
-def _split_entity(request: Request, rows: DataFrame) -> Column | None:
     from pyspark.sql import functions as F
 
-    shares = request.shares
-    if bool(shares) != bool(request.split_by):
-        raise WrongUsage("--split-by COLUMN and --shares SHARE ... go together")
-    if not shares:
-        if request.split_salt:
-            raise WrongUsage("--split-salt is of --split-by COLUMN and --shares SHARE ...; give all three")
-        return None
-    # shares are typed by people: 0.7 0.2 0.1 add up to 1 but for rounding
-    if len(shares) not in (2, 3) or abs(sum(shares) - 1) > 1e-9 or min(shares) < 0:
-        raise WrongUsage(f"--shares takes two or three that add up to 1; got {' '.join(map(str, shares))}")
-    if request.split_by not in rows.columns:
-        raise WrongUsage(
-            f"--split-by {request.split_by}: no such column; there are: {', '.join(rows.columns)}"
-        )
-    return F.col(quote_name(request.split_by))
+    entity = F.col(quote_name(request.split_by)) if request.split_by and request.shares else None
+    at = request_instant(request.at, request.groups)
+    of_rows = split(at, request.split_instants, entity, request.shares, request.split_salt)
+    return rows.withColumn(SPLIT, of_rows)

@@ -15,6 +15,7 @@ from jobs.errors import JobError, WrongUsage, first_line
 from jobs.job import Job
 from jobs.parquet_files import read_parquet, spell
 from jobs.session import is_submitted
+from jobs.training.columns import check_names, check_split_column
 from jobs.training.request import Request
 from jobs.training.requests import add_item_ids, check_requests
 from schemas import CONTRACTS, Contract
@@ -85,11 +86,15 @@ def locate_labels(path: str) -> str:
     return path if "://" in path or is_submitted() else os.path.abspath(os.path.expanduser(path))
 
 
-def find_labels(job: Job, request: Request) -> Labels:
+def find_labels(job: Job, request: Request, added: Sequence[str]) -> Labels:
     """The labels of a request, or a sample of them; those of a table at the version that the job has it at.
 
+    Args:
+        added: the columns that they get, by `list_added`.
+
     Raises:
-        WrongUsage: as `read_labels`; a sample of no share, or by nothing; or what would cut a request.
+        WrongUsage: as `read_labels`; they have one of these columns, or not that of the split; a sample of no share, or
+            by nothing; or what would cut a request.
     """
     events = find_label_table(request.labels)
     if events is None:
@@ -98,6 +103,8 @@ def find_labels(job: Job, request: Request) -> Labels:
         # where a row lies, and since when, is nothing of the event
         rows = job.read(events.name).drop(DS.name, AVAILABLE_AT.name, "bucket")
     rows = add_item_ids(rows, request)
+    check_names(request, rows.columns, added)
+    check_split_column(request, [*rows.columns, *added])
     check_requests(rows, request)
     key = request.sample_by or request.groups or (events.key[0] if events else None)
     return _measure(_sample(rows, request, key), request.labels, request.at)

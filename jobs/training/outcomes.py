@@ -46,10 +46,7 @@ def observe(job: Job, request: Request, labels: Labels, tables: Tables) -> dict[
             raise WrongUsage(
                 f"{group.table}: the release has no {' and no '.join(missing)} to make outcomes of"
             )
-    observations = {group.table: _observe_group(job, group, tables) for group in groups}
-    if taken := [name for name in _status_columns(observations) if name in labels.rows.columns]:
-        raise WrongUsage(f"labels {request.labels}: there is a column {', '.join(taken)} already; rename it")
-    return observations
+    return {group.table: _observe_group(job, group, tables) for group in groups}
 
 
 def _observe_group(job: Job, group: FeatureGroup, tables: Tables) -> Observation:

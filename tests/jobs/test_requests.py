@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, timedelta
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from features.joins.splits import split
@@ -12,7 +13,6 @@ from jobs.errors import WrongUsage
 from jobs.training import request as requested
 from jobs.training.request import Request, list_keys
 from jobs.training.requests import add_item_ids, check_requests
-from segue.lookup import Key
 from segue.splits import SPLITS, split_by_share
 
 FEATURES = ("track_features:plays_count_7d", "user_artist_features")
@@ -69,15 +69,46 @@ def test_positions_that_are_no_numbers_are_refused_as_whoever_reads_the_set_does
             check_requests(rows, request)
 
 
-def test_splits_of_both_halves_hash_alike(spark):
-    users = ["u1", "", "ü", "用户", None, *(f"u{n}" for n in range(200))]
-    rows = spark.createDataFrame([(each,) for each in users], "user_id string")
-    at = datetime(2026, 1, 1, tzinfo=UTC)
-    shares = (0.5, 0.2, 0.3)
+NUMBERS = [0, 1, -1, 100, -128, 127, None, *range(40)]
+DAYS = [date(2026, 1, 1) + timedelta(days=n) for n in range(-30_000, 30_000, 2_000)]
+INSTANTS = [datetime(1960, 1, 1, 0, 0, n, n, UTC) for n in range(40)]
+FLOATS = [0.0, -0.0, 0.1, float("nan"), float("inf"), -3.0, None]
+SPLIT_KEYS = {
+    "text": pa.array(["u1", "", "ü", "用户", None, *(f"u{n}" for n in range(200))]),
+    "category": pa.array(["u1", "u2", None, *(f"u{n}" for n in range(40))]).dictionary_encode(),
+    "bytes": pa.array([b"u1", b"", b"\xff", None]),
+    **{str(type_): pa.array(NUMBERS, type_) for type_ in (pa.int8(), pa.int16(), pa.int32(), pa.int64())},
+    **{
+        str(type_): pa.array(NUMBERS[:2] + NUMBERS[6:], type_)
+        for type_ in (pa.uint8(), pa.uint16(), pa.uint32())
+    },
+    "limits": pa.array([2**63 - 1, -(2**63), 2**32, 2**31]),
+    "bool": pa.array([True, False, None]),
+    "date": pa.array([*DAYS, None]),
+    "instant": pa.array([*INSTANTS, None], pa.timestamp("us", "UTC")),
+    "milliseconds": pa.array([1, -1, 10**12, None], pa.timestamp("ms")),
+    "double": pa.array(FLOATS),
+    "float": pa.array(FLOATS, pa.float32()),
+}
+
+
+def test_splits_of_both_halves_hash_alike(spark, tmp_path):
+    """Of keys of every type that labels come as, from files as the client's users write them."""
     from pyspark.sql import functions as F
 
-    columns = [split(F.lit(at), (), F.col("user_id"), shares, salt) for salt in ("", "ü 1")]
-    found = rows.select(*(column.alias(f"c{n}") for n, column in enumerate(columns))).collect()
-    key = Key.of(pa.chunked_array([users]))
-    for n, salt in enumerate(("", "ü 1")):
-        assert [row[n] for row in found] == [SPLITS[place] for place in split_by_share(key, shares, salt)]
+    rows = max(map(len, SPLIT_KEYS.values()))
+    padded = {
+        name: pa.concat_arrays([key, pa.nulls(rows - len(key), key.type)]) for name, key in SPLIT_KEYS.items()
+    }
+    pq.write_table(pa.table(padded), tmp_path / "labels.parquet")
+    at, shares, salts = F.lit(datetime(2026, 1, 1, tzinfo=UTC)), (0.5, 0.2, 0.3), ("", "ü 1")
+    labels = spark.read.parquet(str(tmp_path / "labels.parquet"))
+    columns = {
+        (name, salt): split(at, (), F.col(f"`{name}`"), shares, salt) for name in SPLIT_KEYS for salt in salts
+    }
+    found = labels.select(*columns.values()).collect()
+    for n, (name, salt) in enumerate(columns):
+        by_client = split_by_share(pa.chunked_array([padded[name]]), shares, salt)
+        assert [row[n] for row in found] == [SPLITS[place] for place in by_client], (
+            f"{name} with salt {salt!r}: the client splits otherwise than Spark, so that a test set leaks"
+        )

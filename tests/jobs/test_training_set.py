@@ -586,6 +586,20 @@ def test_split_at_and_split_by_do_not_leak(night, training_set, tmp_path):
         (["--at-label-time", "user_features:tracks_distinct_7d"], "cannot be had at a label's own instant"),
         (["--features", "user_features", "--shares", "0.5", "0.5"], "go together"),
         (["--features", "user_features", "--split-at", "soon"], "--split-at"),
+        (["--features", "user_features", "--split-by", "user_id"], "go together"),
+        (
+            ["--features", "user_features", "--split-by", "user_id", "--shares", "nan", "1"],
+            "add up to 1; got nan",
+        ),
+        (
+            ["--features", "user_features", "--split-by", "split", "--shares", "0", "1"],
+            "split: no such column",
+        ),
+        (["--features", "user_features", "--at", ""], "no column ''"),
+        (
+            ["--features", "user_features", "--at-label-time", "user_features:plays_count_7d"],
+            "user_features__plays_count_7d would be there twice: --features has it as of a day",
+        ),
         ([], "--features"),
         (
             ["--outcomes", "user_track_features:plays_streak_7d"],

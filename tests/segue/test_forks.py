@@ -53,6 +53,12 @@ def in_fork(function):
     return answer
 
 
+def test_the_new_process_does_not_wait_for_pandas(store):
+    there = "[__import__('segue.storage'), 'pandas' in __import__('sys').modules][1]"
+    answer = in_fork(lambda: (forks.is_forked(), forks.run_where_possible(eval, there)))
+    assert answer == (True, False), "is pandas imported by the process that opens a table for a fork?"
+
+
 def test_store_is_pickled_without_matrices_and_answers_the_same(store):
     assert store.similar_tracks("t1", 1)["track_id"].to_pylist() == ["t2"]
     pickled = pickle.dumps(store)

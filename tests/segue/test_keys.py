@@ -98,6 +98,9 @@ REFUSED = {
     "a matrix": np.array([TEXTS]),
     "rows": pa.table({"a": TEXTS}),
     "no UTF-8": [b"\xff"],
+    "half a character": ["a", "\ud800"],
+    "half a character of numpy": np.array(["\ud800"], object),
+    "half a character and a number": ["\ud800", 7],
 }
 
 

@@ -270,6 +270,12 @@ def test_similar_and_next_tracks_refuse_unknown_track_k_or_table(lake, make_user
             search(track)
     with pytest.raises(UsageError, match=r"k must be 1 or more; got 0"):
         store.next_tracks("a", 0)
+    for search, k in product((store.similar_tracks, store.next_tracks), (2.5, "3", None, True)):
+        with pytest.raises(UsageError, match=f"k must be a whole number; got {re.escape(repr(k))}"):
+            search("a", k)
+    assert store.similar_tracks("a", np.int64(1))["track_id"].to_pylist() == ["b"]
+    with pytest.raises(UsageError, match=r"text that UTF-8 can hold; got '\\ud800'"):
+        store.next_tracks("\ud800")
     lake.release(user_features=lake.publish("user_features", [make_user("u1")]))
     with pytest.raises(UsageError, match=r"table 'track_embeddings' is unknown in release 2026-11-20.2"):
         segue.open(lake.root).similar_tracks("a")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import random
 from datetime import UTC, date, datetime, timedelta
 
@@ -22,7 +23,6 @@ from schemas.outcomes import Outcome
 from segue import SegueError, UsageError, build_ranking_set, read_ranking_set
 from segue.impressions import KEY, Observation, status_name
 from segue.instants import INSTANT, to_micros
-from segue.lookup import Key
 from segue.splits import SPLITS, split_by_share
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
@@ -165,6 +165,9 @@ def test_a_set_in_the_home_folder_is_read(tmp_path, monkeypatch):
     manifest = {"request": {"groups": "request_id", "at": "shown_at"}, "nulls": {"plays": 0.0}}
     (tmp_path / "set" / "_manifest.json").write_text(json.dumps(manifest))
     assert read_ranking_set("~/set", ["taken"]).x.tolist() == [[1]]
+    os.truncate(tmp_path / "set" / "rows.parquet", 100)
+    with pytest.raises(SegueError, match=r"~/set cannot be read: .* Hint: replay its manifest"):
+        read_ranking_set("~/set", ["taken"])
 
 
 def test_a_trend_is_known_after_twice_its_horizon():
@@ -198,6 +201,30 @@ def test_the_column_of_splits_is_taken_where_nothing_else_is_said():
     rows = rows.append_column("split", pa.array(["test", "train", "train"]))
     sets = build_ranking_set(rows, [], ["taken"]).split()
     assert {name: ids(part) for name, part in sets.items()} == {"train": ["b 1", "b 2"], "test": ["a 1"]}
+
+
+@pytest.mark.parametrize("name", [None, "holdout"])
+def test_a_column_of_splits_with_anything_else_is_refused(name):
+    rows = table([row("a"), row("b")]).append_column("split", pa.array(["train", name]))
+    with pytest.raises(UsageError, match=f"split has {name!r}; expected train, validation, test alone"):
+        build_ranking_set(rows, [], ["taken"]).split()
+
+
+def test_what_can_be_gone_through_once_is_as_good_as_a_list(world):
+    rows = table([row("a"), row("b", shown_at=NOON + DAY, user_id="u2")])
+    listed = build_ranking_set(rows, ["plays", "warm"], ["taken", "saved"])
+    once = build_ranking_set(rows, iter(["plays", "warm"]), iter(["taken", "saved"]))
+    assert (once.features, once.labels) == (listed.features, listed.labels)
+    assert once.with_features(once.rows, iter(["warm"])).x.tolist() == [[1], [1]]
+    assert {name: ids(part) for name, part in once.split(iter([NOON + HOUR])).items()} == {
+        "train": ["a 1"],
+        "test": ["b 1"],
+    }
+    shares = ([0.5, 0.5], iter([0.5, 0.5]), np.array([0.5, 0.5]))
+    first, *others = ({n: ids(part) for n, part in listed.split(shares=each).items()} for each in shares)
+    assert others == [first, first]
+    of_store = world[0].ranking_set(iter(["plays"]), iter(["saved"]), rows)
+    assert (of_store.features, of_store.labels) == (("plays",), ("saved",))
 
 
 @pytest.mark.parametrize(
@@ -261,6 +288,36 @@ def test_positions_of_any_number_are_in_their_order(type_):
     assert ids(ranking) == ["r1 9", "r1 10"] and ranking.position.tolist() == [9, 10]
 
 
+def test_texts_as_views_are_ordered_and_joined_as_others(world):
+    rows = table([row(n=2), row(n=1), row("r0", n=3)]).append_column("words", pa.array([["a"], None, ["b"]]))
+    lent = rows
+    for name in ("request_id", "user_id", "impression_id", "taken_status"):
+        lent = replace_column(lent, name, lent[name].cast(pa.string_view()))
+    lent = replace_column(lent, "words", lent["words"].cast(pa.list_(pa.string_view())))
+    one, other = (build_ranking_set(each, ["plays"], ["taken"]) for each in (rows, lent))
+    assert one.rows.to_pylist() == other.rows.to_pylist(), "views are in another order than texts"
+    more = other.rows.append_column("x", pa.array([1, 2, 3])).append_column(
+        "note", pa.array(list("abc"), pa.string_view())
+    )
+    split = other.with_features(more, ["x"]).split([NOON + HOUR])
+    assert split["train"].rows["note"].to_pylist() == ["a", "b", "c"]
+    shown = impressions_table(world[1])
+    views = replace_column(shown, "request_id", shown["request_id"].cast(pa.string_view()))
+    by_text, by_view = (
+        world[0].ranking_set([], ["taken"], each, None, HOUR, RULE) for each in (shown, views)
+    )
+    assert by_view.rows.to_pylist() == by_text.rows.to_pylist() and by_view.left_out == by_text.left_out
+
+
+def test_a_position_of_nan_is_none_so_that_no_row_is_there_twice():
+    rows = table([row(n=1), row(n=2), row(n=2)])
+    with_nan = replace_column(rows, "position", pa.array([math.nan, 1.0, 2.0]))
+    assert ids(build_ranking_set(with_nan, [], ["taken"])) == ["r1 2", "r1 2", "r1 1"]
+    twice = replace_column(rows, "position", pa.array([1.0, math.nan, math.nan]))
+    with pytest.raises(SegueError, match="1 of 3 rows have request, position and impression_id of another"):
+        build_ranking_set(twice, [], ["taken"])
+
+
 def test_rows_without_a_position_are_in_the_order_of_ids_that_may_be_categories():
     rows = replace_column(table([row(n=n) for n in (3, 1, 2)]), "position", pa.nulls(3))
     rows = replace_column(rows, "impression_id", rows["impression_id"].dictionary_encode())
@@ -289,7 +346,8 @@ def test_items_without_ids_or_types_of_text_have_no_keys(tmp_path):
 
 
 def test_questions_without_an_answer_are_one_line():
-    ranking = build_ranking_set(table([row(), row(n=2, plays=9)]), ["impression_text"][:0], LABELS)
+    rows = table([row(), row(n=2, plays=9)]).append_column("listed", pa.array([[1], [1]]))
+    ranking = build_ranking_set(rows, ["impression_text"][:0], LABELS)
     for call, problem in (
         (lambda: ranking.y(), "several labels"),
         (lambda: ranking.y("plays"), "label 'plays' is unknown"),
@@ -299,6 +357,10 @@ def test_questions_without_an_answer_are_one_line():
         (lambda: ranking.split(NOON), "list of datetime.datetime; got"),
         (lambda: ranking.split("2026-03-11"), "list of datetime.datetime; got '2026-03-11'"),
         (lambda: ranking.split(shares=[0.5, 0.6]), "add up to 1"),
+        (lambda: ranking.split(shares=[math.nan, 0.5]), r"add up to 1; got \[nan, 0.5\]"),
+        (lambda: ranking.split(shares=["0.5", "0.5"]), r"add up to 1; got \['0.5', '0.5'\]"),
+        (lambda: ranking.split(shares=0.5), r"add up to 1; got \[0.5\]"),
+        (lambda: ranking.split(shares=[0.5, 0.5], by="listed"), "cannot be split by listed, which is list"),
         (lambda: ranking.split(shares=[0.5, 0.5], by="plays"), "several plays"),
         (lambda: ranking.split(), "column 'split' is unknown"),
         (lambda: ranking.with_features(ranking.rows.slice(1), []), "not the rows of the set"),
@@ -466,6 +528,15 @@ def test_a_request_of_a_release_says_what_it_lacks(world):
         ({}, "taken_within is a datetime.timedelta"),
         ({"taken_within": 3600}, "taken_within is a datetime.timedelta"),
         ({"taken_within": HOUR}, f"several rules \\({RULE}, other\\)"),
+        (
+            {"impressions": table([row()]), "taken_within": HOUR},
+            "taken_within: of the label 'taken' as it is made",
+        ),
+        (
+            {"impressions": table([row()]), "taken_within": HOUR, "rule": RULE},
+            "taken_within and rule: of the label 'taken' .* or rows have it as a column",
+        ),
+        ({"labels": ["position"], "rule": RULE}, "rule: of the label 'taken' .* no label"),
         ({"taken_within": HOUR, "rule": "last"}, "rule 'last' is unknown"),
         ({"impressions": "sessions"}, "table sessions has no request_id, shown_at"),
         ({"impressions": table([row()]).drop_columns("shown_at")}, "the given table has no shown_at"),
@@ -492,9 +563,23 @@ def test_a_request_of_more_than_a_day_is_refused(tmp_path):
 
 
 def test_listeners_stay_in_their_split_and_another_salt_moves_them():
-    key = Key.of(pa.chunked_array([[f"u{n}" for n in range(4000)]]))
+    key = pa.chunked_array([[f"u{n}" for n in range(4000)]])
     one, other = (split_by_share(key, (0.7, 0.2, 0.1), salt) for salt in ("a", "b"))
     assert np.bincount(one) / 4000 == pytest.approx([0.7, 0.2, 0.1], abs=0.03)
     assert np.mean((one == 2) & (other == 2)) == pytest.approx(0.01, abs=0.006)
-    larger = Key.of(pa.chunked_array([[f"u{n}" for n in range(3999, -1, -1)]]))
+    larger = pa.chunked_array([[f"u{n}" for n in range(3999, -1, -1)]])
     assert split_by_share(larger, (0.7, 0.2, 0.1), "a").tolist() == one.tolist()[::-1]
+
+
+@pytest.mark.parametrize(
+    ("keys", "problem"),
+    [
+        (pa.array([[1], [2]]), "texts, numbers of 64 bits with a sign, days or instants; got list<"),
+        (pa.array([1, 2], pa.uint64()), "numbers of 64 bits with a sign, days or instants; got uint64"),
+        (pa.array([1, 2], pa.decimal128(9, 2)), "got decimal128"),
+        (pa.array([1, 2], pa.timestamp("ns")), "not hashed as Spark does: Casting from timestamp"),
+    ],
+)
+def test_what_spark_hashes_otherwise_is_no_key_of_a_split(keys, problem):
+    with pytest.raises(UsageError, match=problem):
+        split_by_share(pa.chunked_array([keys]), (0.5, 0.5))

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
@@ -50,6 +51,12 @@ def test_lookup_returns_values_as_they_were_written(store):
         "available_at": PUBLISHED,
         "ds": DAY,
     }
+
+
+def test_columns_can_be_what_is_gone_through_once(store):
+    names = ["plays_count_7d", "ds"]
+    assert store.lookup("user_features", ["u1"], columns=iter(names)).column_names == ["user_id", *names]
+    assert next(store.scan("user_features", map(str, names))).schema.names == names
 
 
 def test_lookup_leaves_out_what_is_declared_no_more_and_the_store_says_what_is_deprecated(lake, make_user):
@@ -239,6 +246,8 @@ def test_lookup_opens_only_files_that_can_hold_the_key(lake, many_users):
         (lambda s: s.lookup("user_features", ["u1"], columns=["plays_count_7"]), "Hint.*'plays_count_7d'"),
         (lambda s: s.scan("user_features", ["nope"]), "column 'nope' is unknown in table user_features"),
         (lambda s: s.lookup("user_features", ["u1"], columns="ds"), "columns must be a list of strings"),
+        (lambda s: s.lookup("user_features", ["u1"], columns=7), "columns must be a list of strings; got 7"),
+        (lambda s: s.lookup("user_features", ["u1"], day=""), "a day is a datetime.date or text .*; got ''"),
         (lambda s: s.lookup("user_features", "u1"), r"keys must be a list.*got 'u1'.*write \[key\]"),
         (
             lambda s: s.lookup("user_features", [1, 2]),
@@ -297,6 +306,17 @@ def test_open_refuses_a_root_without_releases(tmp_path):
 def test_open_lists_the_releases_for_an_unknown_one(store):
     with pytest.raises(UsageError, match=r"release '2026-11-20.2' is unknown; known: 2026-11-20.1"):
         segue.open(store.root, "2026-11-20.2")
+
+
+@pytest.mark.parametrize("length", [0, 3, 100])
+def test_a_file_that_ends_too_early_is_one_line(store, lake, length):
+    for file in lake.path("user_features").rglob("*.parquet"):
+        os.truncate(file, length)
+    for read in (lambda: store.lookup("user_features", ["u1"]), lambda: list(store.scan("user_features"))):
+        with pytest.raises(
+            SegueError, match=r"version 1 of .*user_features' cannot be read: .* Hint: segue verify"
+        ):
+            read()
 
 
 def test_lookup_names_the_version_that_cannot_be_read(lake, make_user):

@@ -443,6 +443,11 @@ def test_training_set_of_a_table_without_rows_has_nulls(tmp_path):
         ]
 
 
+def test_training_set_takes_features_that_can_be_gone_through_once(store):
+    rows, names = labels((MIDNIGHT, "u1")), ["user_features:plays", "user_features:mean"]
+    assert store.training_set(rows, iter(names)).equals(store.training_set(rows, names))
+
+
 def test_training_set_keeps_order_repeats_and_columns_of_labels(store):
     twice = labels((MIDNIGHT, "u1"), (MIDNIGHT - HOUR, "u1"), (MIDNIGHT, "u1")).replace_schema_metadata(
         {"a": "b"}
