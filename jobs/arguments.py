@@ -159,6 +159,20 @@ def parse_days(text: str) -> int:
     return int(text)
 
 
+def parse_age(text: str) -> float:
+    """A span of time in days, for argparse: none is longer than all of the calendar."""
+    try:
+        days = float(text)
+    except ValueError:
+        days = -1.0
+    # neither is true of nan
+    if not 0 <= days <= date.max.toordinal():
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no age in days; give 0 to {date.max.toordinal():,}, as in 7 or 0.5"
+        )
+    return days
+
+
 def parse_day(text: str) -> date:
     """A day of a command line, for argparse."""
     try:

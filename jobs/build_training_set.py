@@ -9,7 +9,7 @@ from dataclasses import fields, replace
 
 from features.joins.feature_table import output_name
 from features.joins.ripeness import Observation
-from jobs.arguments import add_common_arguments
+from jobs.arguments import add_common_arguments, parse_age
 from jobs.errors import WrongUsage
 from jobs.job import Job
 from jobs.publishing.batches import code_version
@@ -51,7 +51,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add("--sample", type=float, metavar="SHARE", help=share)
     add("--sample-by", metavar="COLUMN", help="what the hash is of (of a table: its key)")
     add("--as-published", action="store_true", help="only what had been published by then")
-    add("--max-age", type=float, metavar="DAYS", help="older values come out null (default: any age)")
+    add("--max-age", type=parse_age, metavar="DAYS", help="older values come out null (default: any age)")
     space = "take vectors of this space, where labels get days of several; else null"
     add("--space", metavar="ID", help=space)
     unfinished = "take labels whose day is not complete, with the values that there are"

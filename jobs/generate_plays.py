@@ -74,6 +74,8 @@ class GenerationRequest:
 def main(argv: Sequence[str] | None = None) -> int:
     args = _parser().parse_args(argv)
     out = os.path.expanduser(args.out).rstrip("/")
+    if Path(out).is_file():
+        raise WrongUsage(f"--out {args.out} is a file, expected a folder; give another name")
     try:
         bug = delivery.ClientBug(args.spoil_day, args.spoil_share) if args.spoil_day else None
         request = GenerationRequest(from_flags(args, World), out, bug, args.only_day, args.files_per_day)

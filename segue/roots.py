@@ -7,12 +7,18 @@ import os
 from segue.errors import UsageError
 
 # What deltalake and pyarrow both read.
-SCHEMES = ("file", "s3", "s3a", "gs", "abfs", "abfss", "hdfs")
+SCHEMES = ("file", "s3", "s3a", "gs", "abfs", "abfss")
 
 
 def check_root_name(root: str | os.PathLike[str]) -> None:
     """Raises UsageError; a root that is not there yet is none of its business."""
+    if not isinstance(root, str | os.PathLike):
+        raise UsageError(f"root is {root!r}; give the name of a folder")
     text = os.fspath(root)
+    if (start := text.partition(":/"))[0] in SCHEMES and not start[2].startswith("/"):
+        raise UsageError(
+            f"root {text!r} has one slash behind {start[0]}:, expected two; give {start[0]}://{start[2]}"
+        )
     scheme, colon, _ = text.partition("://")
     if colon:
         if scheme not in SCHEMES:

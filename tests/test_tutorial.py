@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from contextlib import redirect_stdout
 from pathlib import Path
@@ -42,6 +43,13 @@ def find_blocks(text: str) -> Iterator[Block]:
             continue
         is_adjacent = below and below[1] == "text" and not text[block.end() : below.start()].strip()
         yield Block(block[1], block[2], below[2] if below and is_adjacent else "")
+
+
+def list_project_inputs(text: str) -> list[str]:
+    """The files that the tutorial's segue.toml names, a block that is not run."""
+    (project,) = [block[2] for block in FENCE.finditer(text) if block[2].startswith('root = "lake"')]
+    settings = tomllib.loads(project)
+    return [settings["source"], *settings["input"]]
 
 
 def run_shell(code: str, declarations: Path) -> None:
@@ -84,6 +92,8 @@ def test_tutorial_runs_and_prints_what_it_shows(tmp_path, monkeypatch):
             )
         languages.append(language)
     assert languages.count("python") >= 5 and {"toml", "sh"} <= set(languages), languages
+    missing = [path for path in list_project_inputs(TUTORIAL.read_text()) if not Path(path).exists()]
+    assert not missing, f"its segue.toml names {missing}, which the blocks before it did not make"
 
 
 def test_find_blocks_pairs_code_with_its_output():

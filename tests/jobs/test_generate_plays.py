@@ -293,6 +293,16 @@ def test_generate_plays_refuses_wrong_arguments_in_one_line(tmp_path, arguments,
     assert not any(tmp_path.iterdir()), "something was written"
 
 
+def test_a_file_in_place_of_the_folder_is_named(tmp_path):
+    file = tmp_path / "README.md"
+    file.write_text("mine")
+    with pytest.raises(
+        WrongUsage, match=r"--out .*README.md is a file, expected a folder; give another name"
+    ):
+        main(["--out", str(file), *SETTINGS])
+    assert file.read_text() == "mine"
+
+
 def test_generate_plays_refuses_an_only_day_of_another_world(out):
     with pytest.raises(WrongUsage, match="seed was 1, is 2"):
         main(["--out", str(out), *SETTINGS, "--seed", "2", "--only-day", str(SPOILED_DAY)])
