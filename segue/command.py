@@ -22,6 +22,7 @@ import segue
 from segue.builtin_commands import COMMANDS
 from segue.errors import SegueError, UsageError
 from segue.failures import report_failure, report_interruption
+from segue.pandas_import import leave_out_pandas
 from segue.parser import CommandParser
 from segue.project import SETTINGS, find_project
 
@@ -44,6 +45,9 @@ class Subcommand(Protocol):
 
 
 def main(argv: Sequence[str] | None = None) -> int:
+    # of this process nothing else is wanted than a command of ours, none of which needs it
+    if argv is None and sys.argv[1:2] and sys.argv[1] in COMMANDS:
+        leave_out_pandas()
     try:
         code = _run(list(sys.argv[1:] if argv is None else argv))
         # here, where a reader that went away is caught: Python's own flush at its end would complain

@@ -478,3 +478,16 @@ def test_package_resolves_its_names_lazily():
     assert segue.__version__ is None or segue.__version__[0].isdigit()
     with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
         _ = segue.nonsense
+
+
+def test_a_look_up_from_a_shell_does_not_wait_for_pandas(root):
+    code = (
+        "import sys; from segue.command import main; sys.argv = ['segue', 'lookup', 'user_features', 'u1']; "
+        "print(main(), 'pyarrow.dataset' in sys.modules, 'pandas' in sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=PROJECT
+    )
+    assert done.stdout.endswith("\n0 True False\n"), (
+        f"is pandas imported by a command that needs none?\n{done.stdout}{done.stderr}"
+    )
