@@ -29,3 +29,7 @@ def check_root_name(root: str | os.PathLike[str]) -> None:
             raise UsageError(f"root {text!r} is no folder; give the one that holds 'tables' and 'releases'")
     except ValueError as problem:  # what no file system can write, as half a surrogate pair
         raise UsageError(f"root {text!r}: {problem}; give the name of a folder") from None
+
+
+def describe_missing_root(root: str) -> str:
+    return f"root {root!r} is not there; give the folder that holds 'tables' and 'releases'"
