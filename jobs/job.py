@@ -54,11 +54,16 @@ class Job(PinnedTables):
     """One run of one step: it reads tables at pinned versions, and publishes batches made of them."""
 
     def __init__(
-        self, name: str, root: str, run_id: str | None = None, say: Callable[[str], None] = LOG.info
+        self,
+        name: str,
+        root: str,
+        run_id: str | None = None,
+        say: Callable[[str], None] = LOG.info,
+        dry_run: bool = False,
     ) -> None:
         check_travel()
         # whether a store is exclusive is tried out, by writing to it
-        warehouse = Warehouse(root if only_looks() else check_root(root))
+        warehouse = Warehouse(root if dry_run or only_looks() else check_root(root))
         super().__init__(warehouse, f"segue {name}", GATE if name in _PUBLISH else ())
         self.name = name
         self.run_id = run_id or new_run_id()
@@ -67,14 +72,14 @@ class Job(PinnedTables):
         self.gate = load_gate(self.warehouse)
         if not only_looks():
             log_to(self.warehouse)
-        self._say = say
+        self._say, self._dry_run = say, dry_run
         # monotonic: a clock that is set back would give a negative duration
         self._started = time.monotonic()
         self._leased: set[str] = set()
 
     def fresh(self) -> Job:
         """The same run, which looks at every table for the first time: it has published, and reads that."""
-        return Job(self.name, self.warehouse.root, self.run_id, self._say)
+        return Job(self.name, self.warehouse.root, self.run_id, self._say, self._dry_run)
 
     def say(self, text: str) -> None:
         if not only_looks():
@@ -245,8 +250,9 @@ class Job(PinnedTables):
     @contextmanager
     def lease(self, table: str) -> Iterator[None]:
         """Keeps others away from the table, unless this job does so already."""
-        # an ingest takes the lease before it reads, and publishes inside: a second flock would wait for its own
-        if table in self._leased or only_looks():
+        # who changes nothing keeps nobody away, and leaves no file. An ingest takes the lease before it reads, and
+        # publishes inside: a second flock would wait for its own
+        if table in self._leased or self._dry_run or only_looks():
             yield
             return
         with lease(self.warehouse, table, f"{self.name} of {self.run_id}", self.say):

@@ -33,6 +33,7 @@ from jobs.publishing.retention import (
 )
 from jobs.publishing.rewrite import Rewrite, rewrite_files
 from jobs.publishing.stores import sweep_probes
+from jobs.publishing.warehouse import require_tables
 from jobs.written_texts import remove_rows_of_pages
 from schemas import CONTRACTS, Contract
 from segue.parser import CommandParser
@@ -51,13 +52,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    job, now = Job("maintain", args.root, args.run_id), datetime.now(UTC)
+    job, now = Job("maintain", args.root, args.run_id, dry_run=args.dry_run), datetime.now(UTC)
+    require_tables(job.warehouse)
     unkept: set[str] = set()
-    for name in args.tables:
+    for name in filter(job.has, args.tables):
         # one lease at a time, so that a step waits for the work on its own table only
         with job.lease(name):
-            if job.has(name):
-                unkept |= _maintain(job, name, now, args.dry_run)
+            unkept |= _maintain(job, name, now, args.dry_run)
     if unkept:
         words = f"The rows that were shown here were kept for so long, and went on {now:%Y-%m-%d}."
         pages = remove_rows_of_pages(job.warehouse, lambda _, attempt: attempt in unkept, words)

@@ -15,6 +15,7 @@ from jobs.job import Job
 from jobs.known_ids import select_new_plays
 from jobs.publishing.commits import list_file_days
 from jobs.publishing.rewrite import Rewrite, rewrite_files
+from jobs.publishing.warehouse import no_data_error
 from jobs.volume import count_by_day
 from schemas import CONTRACTS
 from schemas.contract import add_new_columns
@@ -40,7 +41,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    job = Job("restate", args.root, args.run_id)
+    job = Job("restate", args.root, args.run_id, dry_run=args.dry_run)
+    # before a lease makes folders, in a root that may be misspelt
+    if not job.has("plays"):
+        raise no_data_error(job.warehouse, "plays")
     # an ingest may be setting aside others, or adding the same ones
     with job.lease("plays"), job.lease("late_plays"):
         last = args.last or job.source("plays").days[-1]

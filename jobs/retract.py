@@ -78,7 +78,7 @@ def run(args: argparse.Namespace) -> int:
     ids = read_ids(args.play, args.plays, "--plays")
     if not (ids or args.input or args.of_source or days):
         raise WrongUsage(f"nothing to take out; give {WAYS}")
-    job = Job("retract", args.root, args.run_id)
+    job = Job("retract", args.root, args.run_id, dry_run=args.dry_run)
     # which days of theirs rest on what goes is known only where they are declared
     check_declared(job.warehouse, "what was made in there of the rows that go would stay")
     # its last run may have been killed once no row was left

@@ -13,6 +13,7 @@ from schemas import EVENT_TABLES
 from schemas.plays import PLAYS
 from segue import show
 from segue.builtin_commands import add_root
+from segue.roots import refuse_missing_root
 
 FIELDS = (
     "fate",
@@ -52,6 +53,7 @@ def run(args: argparse.Namespace) -> int:
     known = [PLAYS.name, *(table.name for table in EVENT_TABLES)]
     if args.table not in known:
         raise WrongUsage(f"no files are read into {args.table!r}; tables of files are: {', '.join(known)}")
+    refuse_missing_root(args.root)
     records = list_records(Warehouse(args.root), args.table)
     if not args.history:
         records = list(_select_newest(records))

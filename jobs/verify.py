@@ -15,18 +15,17 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pyarrow.compute as pc
 from deltalake.exceptions import DeltaError
-from pyarrow.fs import FileSelector, FileType
 
 from expectations.attempts import NOT_AUDITED
 from expectations.profile import DayProfile, Profile, profile
-from jobs.errors import JobError, WrongUsage, first_line
+from jobs.errors import first_line
 from jobs.publishing.commits import list_data_files
 from jobs.publishing.declared_columns import contracts_of_days
 from jobs.publishing.findings import LOG_CHECKS, TABLE_CHECKS, Finding, check_audit_records, join_names
 from jobs.publishing.record_tables import RECORD_TABLES
 from jobs.publishing.state import DayState, TableState
 from jobs.publishing.table_on_storage import TableOnStorage
-from jobs.publishing.warehouse import Warehouse
+from jobs.publishing.warehouse import Warehouse, require_tables
 from schemas import CONTRACTS
 from segue import show
 from segue.builtin_commands import add_root
@@ -93,7 +92,7 @@ def examine(root: str, hashes: bool = False) -> Iterator[Finding]:
         JobError: it has no tables.
     """
     warehouse = Warehouse(root)
-    names = _list_tables(warehouse)
+    names = require_tables(warehouse)
     released, unread = _read_releases(warehouse)
     tables = {name: _open_on_storage(warehouse, name, released) for name in names}
     # after the logs: the record of a batch is written before its commit, so one without is no publisher at work
@@ -177,20 +176,6 @@ def _open_on_storage(warehouse: Warehouse, name: str, released: Released) -> Tab
         if table == name:
             named.setdefault(entry.version, []).extend(releases)
     return TableOnStorage(warehouse, warehouse.table_path(name), f"table {name}", named)
-
-
-def _list_tables(warehouse: Warehouse) -> list[str]:
-    root, tables = (warehouse.inner(path) for path in (warehouse.root, warehouse.path("tables")))
-    entries = warehouse.files.get_file_info(FileSelector(tables, allow_not_found=True))
-    names = sorted(entry.base_name for entry in entries if entry.type == FileType.Directory)
-    # a root that is misspelt would else be reported as one with nothing wrong
-    if not names and warehouse.files.get_file_info(root).type == FileType.NotFound:
-        raise WrongUsage(
-            f"root {warehouse.root!r} is not there; give the folder that holds 'tables' and 'releases'"
-        )
-    if not names:
-        raise JobError(f"there are no tables under {warehouse.root!r}; nothing has been published there yet")
-    return names
 
 
 # --- rows

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from segue import show
 from segue.new_project import TEMPLATES
 from segue.project import find_project
+from segue.roots import refuse_missing_root
 from segue.show_schedule import FORMATS, IMAGE_FOLDER, describe_schedule
 
 if TYPE_CHECKING:
@@ -45,9 +46,8 @@ def _add_root_and_json(parser: argparse.ArgumentParser) -> None:
 
 
 def _print_rows(args: argparse.Namespace, rows: Iterable[Mapping[str, Any]], text: str) -> None:
-    output = show.format_json_lines(rows) if args.json else text
     # of no rows there is no line, and an empty one would be no JSON
-    if output:
+    if output := show.format_json_lines(rows) if args.json else text:
         print(output)
 
 
@@ -62,6 +62,7 @@ def _configure_releases(parser: argparse.ArgumentParser) -> None:
 def _releases(args: argparse.Namespace) -> int:
     from segue.releases import list_releases, select_release
 
+    refuse_missing_root(args.root)
     releases = list_releases(args.root)
     if args.action:
         # also one whose life is over: it can no longer be read, but what it held is still known
@@ -232,9 +233,8 @@ def _to_record(release: Release) -> dict[str, Any]:
 
 
 def _format_releases(releases: Sequence[Release]) -> str:
-    ends = _format_expiries(releases)
     header = ("release", "released at", "opens until", "tables", "behind", "rows", "takes back")
-    rows = []
+    ends, rows = _format_expiries(releases), []
     for r in releases:
         entries = r.tables.values()
         counts = (len(entries), sum(e.lag_days > 0 for e in entries), sum(e.rows for e in entries))

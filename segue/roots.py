@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 
-from segue.errors import UsageError
+from segue.errors import S3_SETTINGS, UsageError
+from segue.project import SETTINGS, find_project
 
 # What deltalake and pyarrow both read.
 SCHEMES = ("file", "s3", "s3a", "gs", "abfs", "abfss")
@@ -35,3 +36,37 @@ def check_root_name(root: str | os.PathLike[str]) -> None:
             raise UsageError(f"root {text!r} is no folder; give the one that holds 'tables' and 'releases'")
     except ValueError as problem:  # what no file system can write, as half a surrogate pair
         raise UsageError(f"root {text!r}: {problem}; give the name of a folder") from None
+
+
+def refuse_missing_root(root: str) -> None:
+    """For commands that list what a root holds, as one that is misspelt would look empty.
+
+    Raises:
+        UsageError: somebody typed it, and it is not there; a project's own may wait for its first flow.
+    """
+    check_root_name(root)
+    configured = find_project().resolve("root")
+    is_typed = root != configured.value or configured.origin == f"${SETTINGS['root'].variable}"
+    if is_typed and not _is_there(root):
+        hint = f"check {S3_SETTINGS}" if root.startswith(("s3://", "s3a://")) else None
+        raise UsageError(describe_missing_root(root), hint)
+
+
+def _is_there(root: str) -> bool:
+    if "://" not in root:
+        return os.path.isdir(os.path.expanduser(root))
+    # only where needed: they take a moment to import, and `segue --help` must not wait for them
+    from pyarrow import ArrowException
+    from pyarrow.fs import FileType
+
+    from segue.storage import filesystem
+
+    try:
+        files, path = filesystem(root)
+        return bool(files.get_file_info(path).type != FileType.NotFound)
+    except (OSError, ArrowException):  # of the store: whoever reads there next says it in full
+        return True
+
+
+def describe_missing_root(root: str) -> str:
+    return f"root {root!r} is not there; give the folder that holds 'tables' and 'releases'"

@@ -12,6 +12,7 @@ from jobs.sources import Source, load_source
 from schemas import EVENT_TABLES
 from segue.builtin_commands import add_root
 from segue.project import find_project
+from segue.roots import refuse_missing_root
 from segue.show_schedule import find_schedule
 
 
@@ -29,6 +30,7 @@ def add_source_argument(parser: argparse.ArgumentParser) -> None:
 
 
 def open_catalogue(args: argparse.Namespace) -> Catalogue:
+    refuse_missing_root(args.root)
     source = getattr(args, "source", None)
     inventory = Inventory(args.root, getattr(args, "training_sets", ()))
     # which one `auto` is only files say

@@ -16,9 +16,8 @@ from pathlib import Path
 from typing import IO
 
 from jobs.errors import JobError, first_line
-from jobs.publishing.warehouse import Warehouse
+from jobs.publishing.warehouse import LEASE, Warehouse
 
-NAME = ".lease"
 # A night's longest step takes less; whoever is paged should hear of it before the morning.
 PATIENCE_S = 3600
 # `flock` cannot wait with an end and without a signal, so it is tried; a step takes seconds at least.
@@ -37,7 +36,7 @@ def lease(
     try:
         # appended to: opening must not empty what says who holds it
         folder.mkdir(parents=True, exist_ok=True)
-        file = (folder / NAME).open("a+")
+        file = (folder / LEASE).open("a+")
     except OSError as problem:
         raise JobError(f"table {table}: {folder} cannot be written to: {first_line(problem)}") from problem
     with file:

@@ -12,14 +12,14 @@ from deltalake.exceptions import CommitFailedError, DeltaError
 from deltalake.schema import Field
 from pyarrow.fs import FileInfo, FileSelector, FileType
 
-from jobs.errors import JobError, first_line
+from jobs.errors import JobError, WrongUsage, first_line
 from jobs.publishing.declared_columns import describe_change, mark_columns, schema_of
 from jobs.publishing.state import TableState, read_state
 from schemas import CONTRACTS, Contract
 from segue.errors import S3_SETTINGS
 from segue.releases import RELEASE_LIFE
 from segue.retry import retry
-from segue.roots import check_root_name
+from segue.roots import check_root_name, describe_missing_root
 from segue.small_files import replace_file
 from segue.storage import filesystem, find_table
 
@@ -30,6 +30,9 @@ RETENTION = {
     "delta.deletedFileRetentionDuration": f"interval {RELEASE_LIFE.days} days",
     "delta.logRetentionDuration": f"interval {LOG_LIFE.days} days",
 }
+
+# The file in a table's folder that says who works on it.
+LEASE = ".lease"
 
 
 class Warehouse:
@@ -124,10 +127,21 @@ class Warehouse:
         """Every folder of tables, whether anything here knows a contract of it or not."""
         selector = FileSelector(self.inner(self.path("tables")), allow_not_found=True)
         entries = self.files.get_file_info(selector)
-        names = sorted(entry.base_name for entry in entries if entry.type == FileType.Directory)
+        folders = (entry.base_name for entry in entries if entry.type == FileType.Directory)
+        names = sorted(name for name in folders if self._has_more_than_a_lease(name))
         if not names and self.remote:
             self._check_bucket()
         return names
+
+    def _has_more_than_a_lease(self, name: str) -> bool:
+        # a lease makes the folder, and who took it may publish nothing; on a store nobody can take one
+        if self.remote:
+            return True
+        try:
+            with os.scandir(self.table_path(name)) as entries:
+                return any(entry.name != LEASE for entry in entries)
+        except OSError:  # whoever opens it says why it cannot be read
+            return True
 
     def _check_bucket(self) -> None:
         """Raises JobError; in a bucket that is not there, pyarrow finds no file and says no word of it."""
@@ -197,6 +211,21 @@ def has_rows(warehouse: Warehouse, table: str) -> bool:
     """Whether anything was ever published to the table and is still there."""
     state = warehouse.state(table)
     return state is not None and state.rows > 0
+
+
+def require_tables(warehouse: Warehouse) -> list[str]:
+    """Every folder of tables.
+
+    Raises:
+        WrongUsage: there is no such root.
+        JobError: it has no tables.
+    """
+    if names := warehouse.list_tables():
+        return names
+    # a root that is misspelt would else be taken for one with nothing to do, or nothing wrong
+    if warehouse.files.get_file_info(warehouse.inner(warehouse.root)).type == FileType.NotFound:
+        raise WrongUsage(describe_missing_root(warehouse.root))
+    raise JobError(f"there are no tables under {warehouse.root!r}; nothing has been published there yet")
 
 
 def check_declared(warehouse: Warehouse, why: str) -> None:

@@ -14,7 +14,7 @@ import pytest
 from deltalake import DeltaTable
 
 from expectations.verdict import KEPT_EXPECTATION, Result
-from jobs import describe, list_features, show_tables
+from jobs import describe, export_lineage, list_features, show_files, show_tables, write_catalogue
 from jobs.catalogue import catalogue as catalogue_module
 from jobs.catalogue import lineage
 from jobs.catalogue.catalogue import Catalogue
@@ -291,6 +291,14 @@ def test_tables_lists_all_that_are_declared_with_and_without_a_root(root, tmp_pa
     ]
     assert [each["published"] for each in nothing] == [None] * len(names)
     assert "no table is published under" in run(show_tables, capsys, "--root", str(tmp_path))
+
+
+@pytest.mark.parametrize("command", [show_tables, describe, write_catalogue, export_lineage, show_files])
+def test_a_root_that_is_misspelt_is_refused_and_not_shown_as_an_empty_one(command, tmp_path, capsys):
+    of_table = ["plays"] if command is describe else []
+    with pytest.raises(UsageError, match=r"'.*/nowhere' is not there; give the folder that holds 'tables'"):
+        run(command, capsys, *of_table, "--root", str(tmp_path / "nowhere"))
+    assert list(tmp_path.iterdir()) == [], "the root that was misspelt was made"
 
 
 def test_tables_and_lineage_import_neither_spark_nor_great_expectations(root):

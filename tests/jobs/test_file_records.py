@@ -387,6 +387,8 @@ def show(*arguments):
 
 def test_segue_files_shows_each_file_once_or_each_of_its_runs(landing, capsys):
     root = landing.root.root
+    # one that is not there would be refused as misspelt
+    Path(root).mkdir()
     assert show("--root", root) == 0
     assert capsys.readouterr().out == f"no file was read into plays under {root}\n"
     landing.write("a", make_play("p1"), make_play("p2"))

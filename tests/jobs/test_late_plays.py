@@ -9,7 +9,7 @@ import pytest
 
 from jobs import build_sessions, ingest_plays, restate, retract
 from jobs.errors import JobError, WrongUsage
-from jobs.publishing.warehouse import Warehouse
+from jobs.publishing.warehouse import LEASE, Warehouse
 from reference import nights
 from reference.delta_files import read_newest_rows
 from reference.published import pass_every_batch
@@ -132,6 +132,19 @@ def test_restate_without_late_plays_or_with_days_in_no_order_says_so(lake, capsy
     assert "no late plays wait" in capsys.readouterr().out
     with pytest.raises(WrongUsage, match="give --from and --until in order"):
         lake.restate("--from", "2026-10-02", "--until", "2026-10-01")
+
+
+def test_a_dry_run_of_restate_takes_no_lease(lake):
+    for path in Path(lake.root).rglob(LEASE):
+        path.unlink()
+    assert lake.restate("--from", "2026-01-01", "--dry-run") == 0
+    assert not list(Path(lake.root).rglob(LEASE)), "it would wait for whoever works on plays, and write"
+
+
+def test_restate_of_a_root_that_is_misspelt_makes_nothing_there(tmp_path):
+    with pytest.raises(JobError, match="table plays has no data yet"):
+        restate.main(["--root", str(tmp_path / "nowhere"), "--from", "2026-01-01"])
+    assert list(tmp_path.iterdir()) == [], "the root that was misspelt was made"
 
 
 def test_retract_takes_out_what_is_named_and_the_next_build_follows(spark, lake, monkeypatch, capsys):

@@ -6,6 +6,7 @@ Only joining files needs Spark; all else is of logs and files, which are laid wi
 from __future__ import annotations
 
 import os
+import shutil
 import time
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -17,12 +18,16 @@ from deltalake import DeltaTable
 
 import segue
 from expectations.verdict import Refused
-from jobs import maintain
+from jobs import maintain, verify
+from jobs.errors import JobError, WrongUsage
+from jobs.health.examine import examine
+from jobs.health.root import open_root
 from jobs.job import Job
+from jobs.publishing.lease import lease
 from jobs.publishing.records import list_recorded_batches
 from jobs.publishing.retention import clean_log, last_checkpoint, vacuum
 from jobs.publishing.rewrite import mark_erased
-from jobs.publishing.warehouse import Warehouse
+from jobs.publishing.warehouse import LEASE, Warehouse
 from reference.published import DAYS, NOON, opening
 from reference.staged import REFUSED, LaidJob, cut_finely
 from reference.worlds import play
@@ -169,6 +174,45 @@ def test_maintain_dry_run_reports_its_plan_and_changes_nothing(laid_job, root, c
     assert (laid_job().warehouse.state("sessions").version, list_files_on_disk(root)) == (version, files)
 
 
+def test_maintain_dry_run_neither_waits_for_a_worker_nor_leaves_a_lease(laid_job, root, monkeypatch):
+    monkeypatch.setattr("jobs.job.lease", partial(lease, patience_s=0))
+    publish(laid_job())
+    lease_file = Path(root, "tables", "sessions", LEASE)
+    with laid_job().lease("sessions"):
+        run_maintain(root, "--dry-run")
+        with pytest.raises(JobError, match="waited 0 s for test of"):
+            maintain.main(["--root", root])
+    lease_file.unlink()
+    run_maintain(root, "--dry-run")
+    assert not lease_file.exists(), "a dry run took the lease of a table"
+    run_maintain(root)
+    leases = [path.parent.name for path in Path(root, "tables").glob(f"*/{LEASE}")]
+    assert leases == ["sessions"], "folders were made for tables that there are not"
+
+
+def test_maintain_refuses_a_root_that_is_misspelt_and_makes_nothing_there(tmp_path):
+    with pytest.raises(WrongUsage, match=r"'.*/nowhere' is not there; give the folder that holds 'tables'"):
+        maintain.main(["--root", str(tmp_path / "nowhere")])
+    assert list(tmp_path.iterdir()) == [], "the root that was misspelt was made"
+    # what a lease leaves of a table that was never published is none to maintain, verify and health alike
+    with (
+        LaidJob("test", str(tmp_path)).lease("tracks"),
+        pytest.raises(JobError, match="there are no tables under"),
+    ):
+        maintain.main(["--root", str(tmp_path)])
+    with pytest.raises(JobError, match="there are no tables under"):
+        list(verify.examine(str(tmp_path)))
+    with pytest.raises(JobError, match="no table is published"):
+        examine(open_root(str(tmp_path)))
+
+
+def test_a_table_that_lost_its_log_is_still_listed(laid_job, root):
+    publish(laid_job())
+    Warehouse(root).create(PLAYS)
+    shutil.rmtree(Path(root, "tables", "sessions", "_delta_log"))
+    assert Warehouse(root).list_tables() == ["plays", "sessions"], "verify would no longer name the loss"
+
+
 def test_vacuum_keeps_files_of_living_releases_and_removes_the_rest_in_time(laid_job, root):
     publish(laid_job())
     first, rows = release_sessions(root), read_rows(root)
@@ -286,6 +330,7 @@ def test_scan_that_began_before_maintain_completes_after_it(job, laid_job, root)
 
 
 def test_maintain_removes_the_scratch_of_a_training_that_stopped_long_ago(tmp_path, capsys):
+    Warehouse(str(tmp_path)).create(SESSIONS)
     old, young = (tmp_path / "scratch" / "track_embeddings" / name for name in ("old", "young"))
     for folder in (old, young):
         (folder / "progress").mkdir(parents=True)
@@ -300,6 +345,7 @@ def test_maintain_removes_the_scratch_of_a_training_that_stopped_long_ago(tmp_pa
 
 
 def test_maintain_removes_probes_of_the_store_that_were_killed_long_ago(tmp_path, capsys):
+    Warehouse(str(tmp_path)).create(SESSIONS)
     old, young = (tmp_path / f".exclusive-{name}" / "_delta_log" / "0.json" for name in ("old", "young"))
     for file in (old, young):
         file.parent.mkdir(parents=True)

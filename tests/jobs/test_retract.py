@@ -15,6 +15,7 @@ from simulation.root import Killed, SimulatedRoot, kill_at_commit
 
 from jobs import retract
 from jobs.errors import JobError
+from jobs.publishing.warehouse import LEASE
 from reference.published import pass_every_batch
 from reference.staged import LaidJob
 from reference.worlds import session_play
@@ -39,6 +40,14 @@ def test_retract_killed_once_no_play_is_left_can_be_run_again_and_ends_its_work(
     assert root.days("plays") == [] and root.days("sessions") == [FIRST]
     assert retract.main(arguments) == 0
     assert root.days("sessions") == root.days("user_features") == []
+
+
+def test_a_dry_run_of_retract_takes_no_lease(root):
+    for path in Path(root.root).rglob(LEASE):
+        path.unlink()
+    assert retract.main(["--root", root.root, "--play", "p1", "--dry-run"]) == 0
+    assert not list(Path(root.root).rglob(LEASE)), "it would wait for whoever works on plays, and write"
+    assert root.days("plays") == [FIRST], "a dry run took a play out"
 
 
 def test_what_a_killed_retraction_left_of_a_day_is_gone_with_the_next_flow(root):

@@ -249,6 +249,21 @@ def test_releases_of_an_empty_root_lists_none(tmp_path, capsys):
     assert output(capsys, "releases", "--json", "--root", str(tmp_path)) == ""
 
 
+def test_releases_of_a_root_that_is_misspelt_are_refused(tmp_path, monkeypatch, capsys):
+    nowhere = str(tmp_path / "nowhere")
+    words = f"segue: root {nowhere!r} is not there; give the folder that holds 'tables' and 'releases'\n"
+    assert (main(["releases", "--root", nowhere]), capsys.readouterr().err) == (2, words)
+    monkeypatch.setenv("SEGUE_ROOT", nowhere)
+    assert (main(["releases"]), capsys.readouterr().err) == (2, words), "one in the environment was typed too"
+    monkeypatch.delenv("SEGUE_ROOT")
+    assert main(["releases", "--root", f"file://{nowhere}"]) == 2, "one with a scheme is looked for too"
+    assert "is not there" in capsys.readouterr().err
+    assert output(capsys, "releases", "--root", f"file://{tmp_path}").startswith("no releases yet under")
+    (tmp_path / "segue.toml").write_text('root = "lake"')
+    monkeypatch.setenv("SEGUE_PROJECT", str(tmp_path))
+    assert output(capsys, "releases") == f"no releases yet under {tmp_path}/lake\n", "before the first flow"
+
+
 # --- output for programs
 
 

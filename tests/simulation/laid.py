@@ -56,8 +56,10 @@ Predicate = Callable[[Row], bool]
 class LaidStep(LaidJob):
     """Any step; what it reads are rows, each with the name of its file."""
 
-    def __init__(self, name: str, root: str, run_id: str | None = None, say: Any = None) -> None:
-        super().__init__(name, root, run_id, say=lambda text: None)
+    def __init__(
+        self, name: str, root: str, run_id: str | None = None, say: Any = None, dry_run: bool = False
+    ) -> None:
+        super().__init__(name, root, run_id, say=lambda text: None, dry_run=dry_run)
         self.spark = SimpleNamespace(read=SimpleNamespace(format=lambda _: SimpleNamespace(load=load)))
 
     def fresh(self) -> Job:
