@@ -231,12 +231,15 @@ def test_training_sets_have_them_by_day_and_at_label_time(project):
 
 
 def test_table_of_a_group_that_is_declared_no_more_stays_readable(project, tmp_path, monkeypatch):
-    """A checkout without the project knows nothing of the table, and makes a release without it."""
+    """A checkout without the project knows nothing of the table: releases carry it, but where it is to be left out."""
     count_in_python(monkeypatch)
     world, _, _ = project
     root = shutil.copytree(world.root, tmp_path / "root")
     (root / "gate.toml").unlink()
     before = segue.open(root)
     assert release_tables.main(["--root", str(root)]) == 0
+    versions = {each.tables["album_features"].version for each in (before, segue.open(root))}
+    assert len(versions) == 1, "readers are to keep the table as it was"
+    assert release_tables.main(["--root", str(root), "--leave-out", "album_features"]) == 0
     assert "album_features" not in segue.open(root).tables
     assert segue.open(root, before.release).lookup("album_features", ["nobody"]).num_rows == 1
