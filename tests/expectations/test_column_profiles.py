@@ -191,7 +191,7 @@ def test_quantiles_lie_in_the_bin_of_the_value_of_that_rank(values):
 def test_quantiles_of_small_whole_numbers_are_these(values):
     found = find_quantiles(Counter(bin_of(values).tolist()), QUANTILES)
     assert found == [
-        sorted(values)[max(math.ceil(Fraction(share) * len(values)), 1) - 1] for share in QUANTILES
+        sorted(values)[max(math.ceil(Fraction(str(share)) * len(values)), 1) - 1] for share in QUANTILES
     ]
 
 
