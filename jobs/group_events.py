@@ -55,11 +55,12 @@ def find_requested(tables: PinnedTables, group: FeatureGroup, args: argparse.Nam
     Raises:
         WrongUsage: there were no plays on any of them.
     """
-    if not (group.daily and requested_days(args, list)):
+    requested = requested_days(args, list) if group.daily else []
+    if not requested:
         return []
     days = tables.source(group.events.name).days
     # of other events a day may have none, and a flow names days to the steps of all groups
-    if isinstance(group.source, Events) and not {*days}.intersection(requested_days(args, list)):
+    if isinstance(group.source, Events) and not {*days}.intersection(requested):
         return None
     return requested_days(args, list, days)
 

@@ -65,7 +65,9 @@ def check_names(request: Request, labels: Sequence[str], added: Sequence[str]) -
 
 def check_split(request: Request) -> None:
     """Raises WrongUsage for a split by nothing, of shares that are none, or at instants out of order."""
-    shares, _ = request.shares, request.split_instants
+    # read for its error alone
+    _ = request.split_instants
+    shares = request.shares
     if bool(shares) != bool(request.split_by):
         raise WrongUsage("--split-by COLUMN and --shares SHARE ... go together")
     if not shares and request.split_salt:
