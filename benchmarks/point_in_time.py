@@ -52,7 +52,9 @@ SETTINGS = {
     "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
     "spark.ui.enabled": "false",
     "spark.ui.showConsoleProgress": "false",
-    # as in our own sessions: else each column that is made asks the JVM several times
+    # as in our own sessions: else what makes a wide row is interpreted, as the JVM compiles no method of its length
+    "spark.driver.extraJavaOptions": "-XX:-DontCompileHugeMethods",
+    # else each column that is made asks the JVM several times
     "spark.python.sql.dataFrameDebugging.enabled": "false",
     "spark.sql.dataFrameQueryContext.enabled": "false",
 }

@@ -119,7 +119,7 @@ def describe_crash(exception_info: Mapping[str, Any]) -> str | None:
     messages = [str(info.get("exception_message")) for info in infos if info.get("raised_exception")]
     if not messages:
         return None
-    # literals are masked, as a value that Spark complains of can be somebody's id
+    # literals are redacted, as a value that Spark complains of can be somebody's id
     return f"{_NOT_EVALUATED}: " + re.sub(r"'[^']*'", "'…'", messages[0].strip().splitlines()[0])[:240]
 
 

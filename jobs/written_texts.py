@@ -96,18 +96,18 @@ def _mask(path: Path, ids: Sequence[str]) -> bool:
         re.compile(_INSTANT + rb"|(?<![^\W_])(?:%b)(?![^\W_])" % some.encode(), re.MULTILINE)
         for some in join_alternatives(ids)
     ]
-    is_masked, place = False, 0
+    is_redacted, place = False, 0
     with path.open("r+b") as file:
         while lines := b"".join(file.readlines(_LOG_BYTES)):
-            masked = lines
+            redacted = lines
             for pattern in patterns:
-                masked = pattern.sub(_hide, masked)
-            if masked != lines:
-                is_masked = True
+                redacted = pattern.sub(_hide, redacted)
+            if redacted != lines:
+                is_redacted = True
                 file.seek(place)
-                file.write(masked)
+                file.write(redacted)
             place += len(lines)
-    return is_masked
+    return is_redacted
 
 
 def _hide(match: re.Match[bytes]) -> bytes:

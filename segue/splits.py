@@ -69,14 +69,16 @@ def read_instants(instants: Iterable[datetime]) -> list[int]:
     return limits
 
 
+def are_shares(numbers: Sequence[float]) -> bool:
+    """Whether these are the shares of two or three splits: none below 0, and 1 in all."""
+    # typed by people: 0.7 0.2 0.1 add up to 1 but for rounding; of NaN, nothing is true
+    return len(numbers) in (2, 3) and min(numbers) >= 0 and abs(sum(numbers) - 1) <= 1e-9
+
+
 def read_shares(shares: Iterable[float]) -> list[float]:
     """Raises UsageError where they are not two or three numbers that add up to 1, or none at all."""
     listed = list(shares) if isinstance(shares, Iterable) else [shares]
-    are_numbers = all(isinstance(each, Real) for each in listed)
-    # shares are typed by people: 0.7 0.2 0.1 add up to 1 but for rounding; of NaN, nothing is true
-    if listed and not (
-        are_numbers and len(listed) in (2, 3) and min(listed) >= 0 and abs(sum(listed) - 1) <= 1e-9
-    ):
+    if listed and not (all(isinstance(each, Real) for each in listed) and are_shares(listed)):
         raise UsageError(f"shares are two or three that add up to 1; got {listed}")
     return [float(each) for each in listed]
 

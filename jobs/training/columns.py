@@ -19,6 +19,7 @@ from jobs.training.request import (
 )
 from schemas.outcomes import reach
 from segue.errors import list_names
+from segue.splits import are_shares
 
 SPLIT = "split"
 
@@ -72,8 +73,7 @@ def check_split(request: Request) -> None:
         raise WrongUsage("--split-by COLUMN and --shares SHARE ... go together")
     if not shares and request.split_salt:
         raise WrongUsage("--split-salt is of --split-by COLUMN and --shares SHARE ...; give all three")
-    # shares are typed by people: 0.7 0.2 0.1 add up to 1 but for rounding; of nan, nothing is true
-    if shares and not (len(shares) in (2, 3) and abs(sum(shares) - 1) <= 1e-9 and min(shares) >= 0):
+    if shares and not are_shares(shares):
         raise WrongUsage(f"--shares takes two or three that add up to 1; got {' '.join(map(str, shares))}")
 
 

@@ -57,13 +57,13 @@ def test_a_listener_goes_from_outcomes_of_steps_and_their_report(warehouse, tmp_
     assert erase_from_texts(warehouse, [ID]) == 0
 
 
-def test_a_listener_is_masked_in_logs_in_place(warehouse, tmp_path):
+def test_a_listener_is_redacted_in_logs_in_place(warehouse, tmp_path):
     log = tmp_path / "logs" / "segue.log"
     log.parent.mkdir()
     log.write_text(LOG)
     with log.open("a") as appender:  # as another process that is at work
         assert erase_from_texts(warehouse, [ID, "2026"]) == 1
         appender.write("and on\n")
-    masked = LOG.replace(f"{ID}'", f"{'*' * len(ID)}'").replace(f"{ID}.csv", f"{'*' * len(ID)}.csv")
-    expected = masked.replace("no time: 2026", "no time: ****") + "and on\n"
+    redacted = LOG.replace(f"{ID}'", f"{'*' * len(ID)}'").replace(f"{ID}.csv", f"{'*' * len(ID)}.csv")
+    expected = redacted.replace("no time: 2026", "no time: ****") + "and on\n"
     assert log.read_text() == expected, "all but the id stays, times of lines too, and what others append"
