@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, timedelta
 from functools import reduce
 from typing import TYPE_CHECKING
 
 from features.reward_thresholds import compute_thresholds, select_plays
 from jobs.arguments import new_parser
+from jobs.build_play_rewards import find_complete_day
 from jobs.errors import WrongUsage
 from jobs.inputs import TableInput
 from jobs.job import Job
@@ -28,23 +29,31 @@ def main(argv: Sequence[str] | None = None) -> int:
     (declared,) = THRESHOLD_TABLES
     job = Job("build-reward-thresholds", args.root, args.run_id)
     day = job.source(declared.rewards.name).days[-1]
-    days = sorted({each for one in declared.thresholds for each in list_days(declared, one, day)})
+    through = find_complete_day(declared.rewards, job)
+    of_each = {each.name: list_days(declared, each, day, through) for each in declared.thresholds}
+    days = sorted(set().union(*of_each.values()))
     rewards = job.table(declared.rewards.name, days)
     plays = job.table("sessions", days) if reads(declared, "sessions") else None
     tracks = job.find("tracks") if reads(declared, "tracks") else None
     inputs = [rewards, plays, tracks]
-    batch = job.batch(declared.name, [day], inputs, parameters={"declared": declared.identity})
+    parameters = {"declared": declared.identity, "last": {name: str(of[-1]) for name, of in of_each.items()}}
+    batch = job.batch(declared.name, [day], inputs, parameters=parameters)
     # before Spark is started
     if job.unchanged(batch):
         return 0
-    rows = _compute(job, declared, day, rewards, plays, tracks)
+    rows = _compute(job, declared, day, of_each, rewards, plays, tracks)
     job.publish(batch, rows, if_empty="no reward of these is known of any play yet")
     return 0
 
 
-def list_days(declared: RewardThresholds, threshold: Threshold, day: date) -> list[date]:
-    """The days of plays whose reward is known on the night of a day, as many as the threshold is of."""
-    last = day - timedelta(days=declared.find_reward(threshold).days)
+def list_days(declared: RewardThresholds, threshold: Threshold, day: date, through: date) -> list[date]:
+    """The days of plays whose reward is known on the night of a day, as many as the threshold is of.
+
+    Args:
+        through: the last day up to which all plays are there: a horizon that ends later is not over.
+    """
+    horizon = declared.find_reward(threshold).days
+    last = min(day, through) - timedelta(days=horizon) if horizon else day
     return [last - timedelta(days=n) for n in reversed(range(threshold.days))]
 
 
@@ -59,6 +68,7 @@ def _compute(
     job: Job,
     declared: RewardThresholds,
     day: date,
+    of_each: Mapping[str, Sequence[date]],
     rewards: TableInput,
     plays: TableInput | None,
     tracks: TableInput | None,
@@ -70,7 +80,7 @@ def _compute(
     catalogue = add_new_columns(tracks.rows(), CONTRACTS["tracks"]) if tracks else no_tracks
     computed = []
     for threshold in declared.thresholds:
-        days = list_days(declared, threshold, day)
+        days = of_each[threshold.name]
         grouped = select_plays(known.where(known["ds"].isin(days)), of_plays, catalogue, threshold)
         computed.append(compute_thresholds(grouped, threshold, (days[0], days[-1]), day))
     return reduce(lambda one, other: one.unionByName(other), computed)

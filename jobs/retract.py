@@ -166,7 +166,8 @@ def _remove_days_beyond(job: Job, target: Target) -> None:
     """What was made of days before the first and after the last one that there are by now, and were before.
 
     Steps make the days that plays, or these events, have, so nothing would ever take the place of these. Where a table
-    has days that these events never reached, as attributions have those of plays, a step names them.
+    has days that these events never reached, as attributions have those of plays, a step names them; without any of
+    these events there is no such step, and all days go.
     """
     from pyspark.sql import functions as F
 
@@ -174,7 +175,7 @@ def _remove_days_beyond(job: Job, target: Target) -> None:
     kept = events.days if events else []
 
     def is_beyond(day: date | None) -> bool:
-        return day is not None and _reaches(before, day) and not _reaches(kept, day)
+        return day is not None and (not kept or (_reaches(before, day) and not _reaches(kept, day)))
 
     for name in downstream(FLOW, target.name):
         table, state = job.warehouse.table(name), job.warehouse.state(name)

@@ -121,14 +121,16 @@ def find_unusable_days(job: Job, group: FeatureGroup, parts: Collection[str] = (
     return {*stale.whole, *lacking}
 
 
-def leave_waiting(job: Job, table: str, days: Sequence[date], waiting: Mapping[date, set[str]]) -> list[date]:
+def leave_waiting(
+    job: Job, table: str, days: Sequence[date], waiting: Mapping[date, set[str]], of: str = "sessions"
+) -> list[date]:
     """The days that can be made; says which wait, for which tables, and what makes these."""
     if those := [day for day in days if day in waiting]:
         tables = sorted(set().union(*(waiting[day] for day in those)))
         steps = dict.fromkeys(step.name for step in FLOW for each in tables if each in step.makes)
         job.say(
             f"{table}: {len(those):,} days wait, {min(those)} to {max(those)}: they are made of {', '.join(tables)}, "
-            f"not yet of the sessions that there are; run {', '.join(steps)}, then this again"
+            f"not yet of the {of} that there are; run {', '.join(steps)}, then this again"
         )
     return [day for day in days if day not in waiting]
 

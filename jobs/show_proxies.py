@@ -10,13 +10,13 @@ from typing import Any
 import pyarrow as pa
 
 from expectations.proxies import format_estimate, render_proxies
-from features.proxies.evidence import ProxyError, Signal
+from features.proxies.evidence import ProxyError, Signal, find_days
 from features.proxies.proxies import REPLICATES, Measurement, Proxy, measure_proxies
 from jobs.arguments import parse_days
 from jobs.errors import WrongUsage
 from jobs.page_files import write_page
 from jobs.signal_rows import SignalRows, find_status
-from schemas import REWARD_TABLES
+from schemas import IMPRESSION_REWARD_TABLES, REWARD_TABLES, ImpressionRewards, Rewards
 from segue import show
 from segue.builtin_commands import add_root
 
@@ -114,7 +114,7 @@ def _measure(args: argparse.Namespace, plays: pa.Array | None) -> tuple[Measurem
     """
     try:
         rows = SignalRows(args.root, args.rows, args.release)
-        status = find_status(args.target, rows.columns)
+        horizon, status = _find_target(args.target, args.rows, rows.columns)
         signals = list(_add_horizons(args.of, args.rows))
         names = [args.target, *(Signal.parse(each).column for each in signals), args.listener]
         names += [each for each in (args.segment, status) if each]
@@ -127,6 +127,7 @@ def _measure(args: argparse.Namespace, plays: pa.Array | None) -> tuple[Measurem
             segment=args.segment,
             listener=args.listener,
             above=args.above,
+            horizon=horizon,
             status=status,
             replicates=args.replicates,
         )
@@ -137,9 +138,21 @@ def _measure(args: argparse.Namespace, plays: pa.Array | None) -> tuple[Measurem
 
 def _add_horizons(signals: Sequence[str], table: str) -> Iterator[str]:
     """A reward is known once its horizon is over, whatever its name says."""
-    rewards = [reward for each in REWARD_TABLES if each.name == table for reward in each.rewards]
-    days = {reward.name: reward.days for reward in rewards}
-    return (f"{each}:{days[each]}" if each in days else each for each in signals)
+    known = _find_known(table)
+    return (f"{each}:{known[each][0]}" if each in known else each for each in signals)
+
+
+def _find_target(target: str, table: str, columns: Sequence[str]) -> tuple[int | None, str | None]:
+    """After how many days it is known, and the column that says whether it is; None where neither is said."""
+    if found := _find_known(table).get(target):
+        days, status = found
+        return days, status if status in columns else None
+    return find_days(target), find_status(target, columns)
+
+
+def _find_known(table: str) -> dict[str, tuple[int, str]]:
+    tables: list[Rewards | ImpressionRewards] = [*REWARD_TABLES, *IMPRESSION_REWARD_TABLES]
+    return next((each.known for each in tables if each.name == table), {})
 
 
 def _count(found: Measurement, bots: int) -> dict[str, Any]:

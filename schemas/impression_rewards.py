@@ -43,6 +43,13 @@ class ImpressionRewards:
         return status_name(reward.horizon)
 
     @property
+    def known(self) -> dict[str, tuple[int, str]]:
+        """As of `Rewards`, after the impression: the play can come as late as rules let it."""
+        before = self.attributions.days_before
+        led_to = dict.fromkeys(("plays", "delay_ms"), (before, status_name(AT_ONCE)))
+        return led_to | {r.name: (before + r.days, self.status_of(r)) for r in self.rewards.rewards}
+
+    @property
     def identity(self) -> list[Any]:
         rules = [rule.identity for rule in self.attributions.rules]
         return [VERSION, rules, [[reward.name, reward.type] for reward in self.rewards.rewards]]

@@ -184,6 +184,11 @@ class Rewards:
         return found
 
     @property
+    def known(self) -> dict[str, tuple[int, str]]:
+        """Of each reward, the days after which it is known, and the column that says whether it is; empty for none."""
+        return {reward.name: (reward.days, reward.status) for reward in self.rewards}
+
+    @property
     def next_columns(self) -> tuple[str, ...]:
         """The columns of the session's next play that rewards name."""
         return tuple(dict.fromkeys(name for reward in self.rewards for name in reward.next_columns))

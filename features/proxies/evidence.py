@@ -11,6 +11,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from features.proxies.measures import Flags, Floats
+from schemas.operations import window_days
+from schemas.outcomes import Outcome
 
 # At these, a trace is measured where no other days are requested.
 TRACE_DAYS = (1, 2, 3, 7, 14, 30)
@@ -25,7 +27,7 @@ class ProxyError(ValueError):
 
 @dataclass(frozen=True)
 class Signal:
-    """A column, and the days after a row's instant from which on it is known: those that its name ends with, else 0."""
+    """A column, and the days after a row's instant from which on it is known: those that its name says, else 0."""
 
     column: str
     days: int
@@ -48,7 +50,10 @@ class Signal:
 
 
 def find_days(column: str) -> int | None:
-    """The horizon that a column's name ends with: 59 of `sticky_59d`."""
+    """The horizon that a column's name says: 59 of `sticky_59d`, of an outcome the days that it reaches."""
+    # a trend ahead compares the time after a row with as long a time after that
+    if outcome := re.fullmatch(r"(\w+?)__(\w+)_next_([1-9][0-9]{0,4}d)", column):
+        return window_days(Outcome(f"{outcome[1]}:{outcome[2]}", outcome[3]).reach)
     match = re.search(r"_(\d{1,5})d$", column)
     return int(match[1]) if match else None
 
@@ -78,12 +83,12 @@ def collect_evidence(
         horizon: days after which the target is known, None where it is not known when.
 
     Raises:
-        ProxyError: a trace on days on which the target is known.
+        ProxyError: days on which the target is known.
     """
     traces = [each for each in signals if is_trace(table.schema.field(each.column).type)]
     single = [each for each in signals if each not in traces]
-    trace_days = _choose_trace_days(traces, days_observed, horizon)
-    days = sorted(set(days_observed) or {each.days for each in single} | set(trace_days))
+    chosen = _choose_days(traces, days_observed, horizon)
+    days = sorted({*chosen, *(() if days_observed else (each.days for each in single))})
     own = [Evidence(each.column, each.days, read_numbers(table, each.column)[:, None]) for each in single]
     own += [
         Evidence(each.column, n, read_trace(table, each.column, n)) for each in traces for n in days if n > 0
@@ -91,14 +96,14 @@ def collect_evidence(
     return own + list(_join(own, days))
 
 
-def _choose_trace_days(traces: Sequence[Signal], requested: Sequence[int], horizon: int | None) -> list[int]:
-    """Those requested, else those of `TRACE_DAYS` that end before the target is known; none without a trace."""
-    days = sorted(requested or TRACE_DAYS) if traces else []
+def _choose_days(traces: Sequence[Signal], requested: Sequence[int], horizon: int | None) -> list[int]:
+    """Those requested, else of a trace those of `TRACE_DAYS` that end before the target is known."""
+    days = sorted(requested or (TRACE_DAYS if traces else ()))
     late = [n for n in days if horizon is not None and n >= horizon]
     if late and (requested or late == days):
+        what = traces[0].column if traces else TOGETHER
         raise ProxyError(
-            f"{traces[0].column} on day {late[0]} is known no earlier than the target, on day {horizon}; "
-            "expected days before that"
+            f"{what} on day {late[0]} is known no earlier than the target, on day {horizon}; expected days before that"
         )
     return [n for n in days if n not in late]
 

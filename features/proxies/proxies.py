@@ -147,6 +147,7 @@ def measure_proxies(
     segment: str | None = None,
     listener: str = "user_id",
     above: float | None = None,
+    horizon: int | None = None,
     status: str | None = None,
     replicates: int = REPLICATES,
     seed: int = 0,
@@ -161,13 +162,17 @@ def measure_proxies(
         listener: whose rows are kept together, in folds and in draws.
         above: AUC is of rows with a target above it; if not given 0 for true and false, else the
             median, or the largest value below it where none is above.
+        horizon: days after which the target is known; if not given, those that its name says.
         status: a column that says of the target whether it is ripe, unripe or censored; only counted.
         replicates: draws of listeners for the intervals.
 
     Raises:
-        ProxyError: columns that are missing, no numbers, or no earlier than the target; no row with a known target.
+        ProxyError: columns that are missing, no numbers, or no earlier than the target; days on which that is known; no
+            row with a known target.
     """
-    signals = _check_signals(table, target, of, [each for each in (segment, listener, status) if each])
+    horizon = find_days(target) if horizon is None else horizon
+    others = [each for each in (segment, listener, status) if each]
+    signals = _check_signals(table, target, horizon, of, others)
     values = read_numbers(table, target)
     is_known = np.isfinite(values)
     has_listener = table[listener].combine_chunks().is_valid().to_numpy(zero_copy_only=False)
@@ -180,7 +185,7 @@ def measure_proxies(
     segments = _Segments.of(ripe, segment)
     threshold = _choose_threshold(table.schema.field(target).type, values[chosen], above)
     rows = _Rows(values[chosen], _encode(ripe, listener)[0], segments, threshold, replicates, seed)
-    evidence = collect_evidence(ripe, signals, days_observed, find_days(target))
+    evidence = collect_evidence(ripe, signals, days_observed, horizon)
     return Measurement(
         target,
         threshold,
@@ -207,14 +212,15 @@ def _sort_best_first(proxies: Sequence[Proxy], segments: _Segments) -> list[Prox
     )
 
 
-def _check_signals(table: pa.Table, target: str, of: Sequence[str], others: Sequence[str]) -> list[Signal]:
+def _check_signals(
+    table: pa.Table, target: str, horizon: int | None, of: Sequence[str], others: Sequence[str]
+) -> list[Signal]:
     signals = [Signal.parse(each) for each in dict.fromkeys(of)]
     names = [each.column for each in signals]
     if not signals or len(set(names)) < len(names):
         raise ProxyError(f"signals are {', '.join(of) or 'none'}; expected one column or more, each once")
     if missing := [each for each in (target, *names, *others) if each not in table.column_names]:
         raise ProxyError(f"no column {', '.join(missing)}; the rows have {', '.join(table.column_names)}")
-    horizon = find_days(target)
     late = [each.column for each in signals if horizon is not None and each.days >= horizon]
     if late or target in names:
         raise ProxyError(

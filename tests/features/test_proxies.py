@@ -12,10 +12,18 @@ from hypothesis import strategies as st
 from scipy.stats import spearmanr
 
 from features.proxies import measures
-from features.proxies.evidence import TOGETHER, ProxyError, Signal, collect_evidence, read_trace
+from features.proxies.evidence import (
+    TOGETHER,
+    ProxyError,
+    Signal,
+    collect_evidence,
+    find_days,
+    read_trace,
+)
 from features.proxies.proxies import NO_SEGMENT, measure_proxies
 from features.proxies.ridge import assign_folds, predict_out_of_fold
 from reference import proxies as reference
+from segue.impressions import status_name
 
 # few distinct values, so that most rows tie
 VALUES = st.integers(-2, 3).map(float)
@@ -139,6 +147,34 @@ def test_signals_are_known_when_their_names_say():
     ]
     with pytest.raises(ProxyError, match="'soon' are no days"):
         Signal.parse("saved:soon")
+
+
+@pytest.mark.parametrize("name", ["t__plays_count_next_30d", "t__plays_trend_next_7d", "t__s_trend_next_1d"])
+def test_outcomes_are_known_as_late_as_their_statuses_say(name):
+    assert status_name(name) == f"t__status_next_{find_days(name)}d"
+
+
+def test_a_trend_ahead_is_known_after_twice_its_days():
+    table = make_rows().append_column("t__plays_trend_next_7d", pa.array([1.0] * 400))
+    table = table.rename_columns({"stays_30d": "t__plays_count_next_10d"})
+    columns = ["t__plays_count_next_10d", "t__plays_trend_next_7d"]
+    with pytest.raises(ProxyError, match="t__plays_trend_next_7d is known no earlier than the target"):
+        measure_proxies(table, columns[0], [columns[1]])
+    assert [each.days for each in measure_proxies(table, columns[1], [columns[0]]).proxies] == [10]
+
+
+def test_a_target_is_known_when_its_name_does_not_say_it_but_the_caller_does():
+    table = make_rows().append_column("later", pa.array([1.0] * 400))
+    with pytest.raises(ProxyError, match="stays_30d is known no earlier than the target later"):
+        measure_proxies(table, "later", ["saved", "stays_30d"], horizon=30)
+    assert measure_proxies(table, "later", ["saved"], horizon=30, replicates=0).rows == len(table)
+
+
+@pytest.mark.parametrize("days", [[1, 30], [31]])
+def test_signals_on_a_day_when_the_target_is_known_are_refused(days):
+    table = make_rows().append_column("again_1d", pa.array([1.0] * 400))
+    with pytest.raises(ProxyError, match=f"on day {days[-1]} is known no earlier than the target, on day 30"):
+        measure_proxies(table, "stays_30d", ["saved", "again_1d"], days_observed=days)
 
 
 def test_trace_is_known_for_as_many_days_as_it_has_values():

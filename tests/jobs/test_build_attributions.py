@@ -221,6 +221,21 @@ def test_impressions_that_are_taken_out_lead_to_nothing_any_more(nights, monkeyp
     assert nights.state().days == [], "days remain that nothing makes again"
 
 
+def test_without_any_impression_nothing_is_led_to_on_later_days_either(nights, monkeypatch):
+    """The window of the last day reaches into the next one, and no step runs without impressions."""
+    pass_every_batch(monkeypatch)
+    remove_spark(monkeypatch)
+    monkeypatch.setattr(retraction_targets, "EVENT_TABLES", (IMPRESSIONS,))
+    monkeypatch.setattr(retract, "FLOW", sort_steps(STEPS))
+    evening, night = MIDNIGHT + timedelta(hours=20), MIDNIGHT + timedelta(hours=2)
+    shown = [impression(impression_id=f"{n}", shown_at=evening + n * DAY) for n in range(2)]
+    nights.deliver(shown, [session_play(play_id=f"{n}", played_at=night + n * DAY) for n in range(4)])
+    assert nights.build() == DAYS[:4] and nights.check() == 2
+    assert retract.main(["--root", nights.root, "--table", "impressions", "--id", "0", "1"]) == 0
+    assert nights.state().days == [], "what impressions led to stays when there are none"
+    assert read(Warehouse(nights.root).table("attributions")) == []
+
+
 def test_what_a_killed_retraction_left_of_the_first_impressions_is_gone_with_the_next_build(
     nights, monkeypatch
 ):

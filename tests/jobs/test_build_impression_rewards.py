@@ -13,6 +13,8 @@ from simulation.laid_files import read
 from simulation.loops import Rows
 
 from jobs import build_impression_rewards
+from jobs.build_attributions import name_days as name_attributions
+from jobs.build_play_rewards import name_days as name_play_rewards
 from jobs.errors import WrongUsage
 from jobs.publishing.state import TableState
 from jobs.publishing.warehouse import Warehouse
@@ -43,7 +45,8 @@ class Nights:
     def __init__(self, root):
         self.root, self.plays, self.impressions, self.rewards, self.made = str(root), [], [], {}, 0
 
-    def deliver(self, shown=(), plays=()):
+    def deliver(self, shown=(), plays=(), skip=()):
+        """A night, but for the steps that make some tables."""
         self.made += 1
         self.plays += plays
         self.impressions += shown
@@ -51,13 +54,24 @@ class Nights:
         self.publish("plays", [{**row, "source": "test"} for row in plays], None)
         days = sorted({row["ds"] for row in self.plays})
         self.publish("sessions", self.plays, days)
+        if "attributions" not in skip:
+            self.publish_attributions(days)
+        if "play_rewards" not in skip:
+            self.publish_play_rewards(days)
+
+    def publish_attributions(self, days):
+        impressions, sessions = map(Warehouse(self.root).state, ("impressions", "sessions"))
+        names = dict(name_attributions(ATTRIBUTED, impressions, sessions))
         led_to = [
             row | {"attribution_id": row["play_id"]}
             for row in attributions(self.plays, self.impressions, ATTRIBUTED.rules)
         ]
-        self.publish("attributions", led_to, days)
+        self.publish("attributions", led_to, days, names)
+
+    def publish_play_rewards(self, days):
+        names = dict(name_play_rewards(REWARDS, Warehouse(self.root).state("sessions"), days[-1]))
         self.rewards = {row["play_id"]: row for row in self.make_rewards(days[-1])}
-        self.publish("play_rewards", list(self.rewards.values()), days)
+        self.publish("play_rewards", list(self.rewards.values()), days, names)
 
     def make_rewards(self, last):
         for play in self.plays:
@@ -70,10 +84,11 @@ class Nights:
                 "status_2d": known,
             }
 
-    def publish(self, table, rows, days):
+    def publish(self, table, rows, days, upstream=None):
         job = LaidStep("test", self.root)
         if rows:
-            batch = job.batch(table, days, appends=days is None, parameters={"n": self.made})
+            parameters = {"n": self.made}
+            batch = job.batch(table, days, appends=days is None, parameters=parameters, upstream=upstream)
             job.publish(batch, rows)
 
     def build(self):
@@ -158,6 +173,38 @@ def test_late_plays_and_impressions_make_their_days_again(nights):
     assert DAYS[3] in nights.build()
     rows = {row["impression_id"]: row["plays"] for row in nights.check()}
     assert rows["i3"] == 0 and rows["late"] == 1
+
+
+@pytest.mark.parametrize("table", ["attributions", "play_rewards"])
+def test_days_wait_while_what_is_known_of_their_plays_is_behind(nights, table):
+    """Impressions would have led to nothing, and rewards not apply, for whoever trains on what is ripe."""
+    for n in range(2):
+        nights.deliver([shown_on(n)], [play_on(n)])
+        nights.build()
+    late = impression(impression_id="late", shown_at=MIDNIGHT + 1.8 * DAY)
+    nights.deliver(
+        [shown_on(2), late], [session_play(play_id="night", played_at=MIDNIGHT + 2.1 * DAY)], [table]
+    )
+    # of the newest day nothing is known, whatever there is
+    assert nights.build() == [DAYS[2]], f"days were made of {table} that lack the newest plays"
+    getattr(nights, f"publish_{table}")(DAYS[:3])
+    assert nights.build() == DAYS[:2], f"days that have waited are not made once {table} are there"
+    rows = {row["impression_id"]: row for row in nights.check()}
+    assert (rows["late"]["plays"], rows["late"]["completed"]) == (1, True)
+    assert nights.build() == []
+
+
+def test_a_late_impression_waits_until_attributions_know_it(nights):
+    for n in range(3):
+        nights.deliver([shown_on(n)], [play_on(n)])
+    nights.build()
+    nights.deliver([impression(impression_id="late", shown_at=MIDNIGHT + DAY / 3)], skip=["attributions"])
+    assert nights.build() == [], "a day was made of attributions that lack an impression of it"
+    nights.deliver([shown_on(3)], [play_on(3)], skip=["attributions"])
+    assert nights.build() == [DAYS[3]]
+    nights.publish_attributions(DAYS[:4])
+    assert nights.build() == DAYS[:3]
+    nights.check()
 
 
 def test_without_a_declaration_there_is_no_step(tmp_path):

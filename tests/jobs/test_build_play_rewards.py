@@ -204,9 +204,12 @@ def test_a_job_says_which_days_wait_and_what_to_run():
     assert leave_waiting(SimpleNamespace(say=said.append), "t", DAYS[:5], waiting) == [*DAYS[:2], DAYS[4]]
     (line,) = said
     assert line.startswith(f"t: 2 days wait, {DAYS[2]} to {DAYS[3]}: they are made of user_track_partials, ")
+    assert "not yet of the sessions that there are; " in line
     assert line.endswith("run build-pair-partials, then this again"), (
         "the step that makes them is another one"
     )
+    assert leave_waiting(SimpleNamespace(say=said.append), "t", DAYS[2:4], waiting, "plays and clicks") == []
+    assert "not yet of the plays and clicks that there are; " in said[1]
 
 
 def test_a_retracted_play_counts_no_more_and_a_day_without_any_has_no_row(nights):

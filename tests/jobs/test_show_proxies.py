@@ -20,6 +20,8 @@ from jobs.generated_discoveries import read_discoveries
 from jobs.signal_rows import SignalRows, find_status
 from reference.golden import unpack
 from reference.html_pages import Page
+from schemas.attributions import AttributionRule, Attributions
+from schemas.impression_rewards import ImpressionRewards
 from schemas.reward_set import PLAY_REWARDS
 from schemas.rewards import Rewards
 
@@ -105,8 +107,8 @@ def test_delta_and_parquet_give_the_same(rows, capsys, tmp_path):
     assert texts[0] == texts[1]
 
 
-def test_name_without_a_slash_is_a_released_table(monkeypatch, capsys):
-    table = make_rewards()
+def release(monkeypatch, table):
+    """A store with this one table; returns which ones were opened."""
     opened = []
 
     def open_store(root, release):
@@ -115,6 +117,11 @@ def test_name_without_a_slash_is_a_released_table(monkeypatch, capsys):
         return SimpleNamespace(columns=lambda name: table.column_names, scan=scan)
 
     monkeypatch.setattr(signal_rows.segue, "open", open_store)
+    return opened
+
+
+def test_name_without_a_slash_is_a_released_table(monkeypatch, capsys):
+    opened = release(monkeypatch, make_rewards())
     text = run(capsys, "--root", "here", "--release", "2026-11-01.1", *REQUEST)
     assert opened == [("here", "2026-11-01.1")]
     assert "replayed_1d" in text
@@ -226,6 +233,43 @@ def test_files_that_are_none_are_one_line(tmp_path, capsys):
 def test_wrong_numbers_are_refused(rows, capsys, option):
     with pytest.raises(SystemExit):
         run(capsys, "--rows", rows, *REQUEST, *option)
+
+
+def test_a_declared_target_is_known_after_its_horizon_and_counted_by_the_status_of_that(monkeypatch, capsys):
+    """Its name says neither; ripe rows without a value are those to which it does not apply."""
+    table = make_rewards()
+    ripe = np.array(table["status_60d"].to_pylist()) == "ripe"
+    ms = pa.array(np.arange(len(table)), mask=~ripe)
+    table = table.append_column("ms_after", ms).append_column("status_1d", table["status_60d"])
+    release(monkeypatch, table)
+    monkeypatch.setattr(show_proxies, "REWARD_TABLES", (Rewards(PLAY_REWARDS),))
+    text = run(capsys, "--target", "ms_after", "--of", "completed", "--replicates", "1", "--json")
+    assert json.loads(text)["target_unknown"].keys() == {"unripe"}
+    with pytest.raises(WrongUsage, match="sticky_59d is known no earlier than the target ms_after"):
+        run(capsys, "--target", "ms_after", "--of", "completed", "sticky_59d")
+
+
+def test_rewards_of_an_impression_are_known_once_those_of_the_latest_play_are(monkeypatch):
+    rule = AttributionRule("touch", "25h", {"track": "track_id"})
+    rewards = Rewards(PLAY_REWARDS)
+    monkeypatch.setattr(show_proxies, "REWARD_TABLES", (rewards,))
+    monkeypatch.setattr(
+        show_proxies, "IMPRESSION_REWARD_TABLES", (ImpressionRewards(rewards, Attributions((rule,))),)
+    )
+    of = ["plays", "completed", "ms_after", "seen"]
+    known = ["plays:2", "completed:2", "ms_after:3", "seen"]
+    assert list(show_proxies._add_horizons(of, "impression_rewards")) == known
+    columns = ["status_0d", "status_60d"]
+    targets = {
+        name: show_proxies._find_target(name, "impression_rewards", columns)
+        for name in ("plays", "sticky_59d")
+    }
+    assert targets == {"plays": (2, "status_0d"), "sticky_59d": (62, "status_60d")}
+
+
+def test_days_on_which_a_perfect_model_knows_all_are_refused(rows, capsys):
+    with pytest.raises(WrongUsage, match=r"on day 60 is known no earlier than the target, on day 59"):
+        run(capsys, "--rows", rows, *REQUEST, "--days", "1", "60")
 
 
 def test_a_reward_is_known_after_its_horizon_whatever_its_name_says(monkeypatch):
