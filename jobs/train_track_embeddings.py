@@ -13,6 +13,7 @@ import json
 from collections.abc import Sequence
 from datetime import date
 from functools import partial
+from hashlib import blake2b
 from typing import Any, NamedTuple
 
 from pyspark.sql import DataFrame
@@ -182,8 +183,7 @@ class _Version:
         self, job: Job, day: date, parent: Parent | None, about: dict[str, Any], trained: TrainingResult
     ) -> None:
         self.day, self.trained, self._job = day, trained, job
-        # the digest of the vectors: a day that is trained again gets another id
-        self.id = f"{day}-{trained.digest}"
+        self.id = f"{day}-{_digest_vectors(trained.digest, job.versions.get('tracks'))}"
         self.space = parent.space_id if parent and about["start"] == "warm" else self.id
         parameters = trained.settings | about
         self._about = {
@@ -217,6 +217,14 @@ class _Version:
         rows = self._job.spark.createDataFrame([tuple(row[name] for name in columns.names)], columns)
         parameters = {"version": self.id, "status": status}
         self._job.publish(self._job.batch(contract.name, appends=True, parameters=parameters), rows)
+
+
+def _digest_vectors(learned: str, catalogue: int | None) -> str:
+    """Of the vectors learned, and of the version of the catalogue that all others come of: a day that is trained again
+    on other plays, or of another catalogue, gets another id."""
+    if catalogue is None:
+        return learned
+    return blake2b(f"{learned} {catalogue}".encode(), digest_size=4).hexdigest()
 
 
 def _publish(

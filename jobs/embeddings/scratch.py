@@ -79,9 +79,13 @@ class Scratch:
             yield stream
 
     def names(self, folder: str) -> list[str]:
+        return sorted(self.times(folder))
+
+    def times(self, folder: str) -> dict[str, int | None]:
+        """When each file was written, in nanoseconds, by name."""
         files, path = self._locate(folder)
         infos = files.get_file_info(pafs.FileSelector(path, allow_not_found=True))
-        return sorted(info.base_name for info in infos if not info.base_name.endswith(".part"))
+        return {info.base_name: info.mtime_ns for info in infos if not info.base_name.endswith(".part")}
 
     def table(self, name: str, columns: list[str]) -> pa.Table:
         """Rows of all files; text is of Arrow's type `large_string`."""

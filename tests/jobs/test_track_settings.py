@@ -101,7 +101,7 @@ def test_train_track_embeddings_cold_searches_once_warm_keeps_and_flags_win(root
     warm = train(root, LAST)
     assert (warm["start"], warm["trials"], warm["search"]) == ("warm", None, None)
     assert read_searched_settings(warm) == settings
-    assert read_held_out_share(warm) == read_held_out_share(cold) == 1 / 64, "it asks what its parent learned"
+    assert read_held_out_share(warm) == read_held_out_share(cold) < 1 / 8, "it asks what its parent learned"
 
     with_flags = train(root, LAST, "--start", "cold", "--window", "3", "--epochs", "4")
     assert (read_searched_settings(with_flags)["window"], read_searched_settings(with_flags)["epochs"]) == (

@@ -8,7 +8,9 @@ import pytest
 
 from features.embeddings.sequences import FOLDS
 from features.embeddings.settings import Settings
+from jobs import train_track_embeddings
 from jobs.embeddings import task
+from jobs.embeddings.progress import log_progress, note_search
 from jobs.embeddings.scratch import Scratch
 from jobs.embeddings.task import Plan, run_training
 from jobs.embeddings.tracks import SEQUENCES
@@ -70,3 +72,30 @@ def test_a_table_of_the_scratch_appears_whole(tmp_path):
     assert scratch.table("folder", ["n"])["n"].to_pylist() == [1, 2], (
         "an attempt that was cut off cut the table"
     )
+
+
+def test_what_is_done_again_after_a_kill_is_printed_again(tmp_path):
+    """Under the names of the notes that were left, and printed by the attempt that was cut off."""
+    scratch, printed = Scratch(str(tmp_path)), []
+    for line in ("first", "second"):
+        write_note = note_search(scratch)
+        with log_progress(scratch, printed.append):
+            write_note(line)
+            write_note("the same")
+    assert printed == ["first", "the same", "second", "the same"], "a search that begins again says nothing"
+
+
+def test_log_progress_prints_no_notes_of_before(tmp_path):
+    scratch, printed = Scratch(str(tmp_path)), []
+    note_search(scratch)("before")
+    with log_progress(scratch, printed.append):
+        pass
+    assert printed == []
+
+
+@pytest.mark.parametrize(("catalogue", "same"), [((3, 3), True), ((3, 4), False), ((None, 3), False)])
+def test_a_version_is_named_by_what_it_learned_and_by_its_catalogue(catalogue, same):
+    """The catalogue fills the rows of tracks that nobody played."""
+    first, second = (train_track_embeddings._digest_vectors("0a1b2c3d", each) for each in catalogue)
+    assert (first == second) == same, "other rows are published under a name that was taken"
+    assert train_track_embeddings._digest_vectors("ffffffff", catalogue[0]) != first
