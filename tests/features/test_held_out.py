@@ -119,8 +119,8 @@ def test_read_corpus_of_any_batches_equals_hold_out_last(world, most, cuts, part
     assert corpus.counts.tolist() == (corpus.count_tokens() + 1).tolist(), "plays held out are counted"
     sessions = zip(folds, sequences, strict=True)
     by_pair = {(fold, *each[-2:]) for fold, each in sessions if len(each) > 2}
-    asked = zip(pair_folds.tolist(), pairs.query.tolist(), pairs.target.tolist(), strict=True)
-    assert set(asked) <= by_pair, "a pair has the fold of another session"
+    pairs_by_fold = zip(pair_folds.tolist(), pairs.query.tolist(), pairs.target.tolist(), strict=True)
+    assert set(pairs_by_fold) <= by_pair, "a pair has the fold of another session"
     assert (np.diff(pair_folds) >= 0).all(), "the first pairs are not those of the lowest folds"
 
 

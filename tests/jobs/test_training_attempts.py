@@ -20,7 +20,7 @@ SETTINGS = Settings(dimensions=16, epochs=1, seed=1, threads=1)
 
 
 @pytest.fixture
-def asked(monkeypatch):
+def compared(monkeypatch):
     """Of each comparison with a version before, how many pairs it is of."""
     compare, counts = task.ev.compare_hits, []
     monkeypatch.setattr(
@@ -30,7 +30,7 @@ def asked(monkeypatch):
 
 
 @pytest.mark.parametrize("start", ["warm", "cold"])
-def test_run_training_asks_its_parent_nothing_that_the_parent_learned(tmp_path, asked, start):
+def test_run_training_asks_its_parent_nothing_that_the_parent_learned(tmp_path, compared, start):
     """Of more pairs than before: a warm training learned with its parent, a cold one holds out for itself."""
     few = SETTINGS.replace(pairs=50)
     scratch = write_scratch(tmp_path / "before", sessions(6_000))
@@ -41,7 +41,7 @@ def test_run_training_asks_its_parent_nothing_that_the_parent_learned(tmp_path, 
     folds = scratch.table(SEQUENCES, ["fold"])["fold"].to_numpy()
     unseen = int((folds < share * FOLDS).sum())
     assert 50 < unseen < 200, "the parent did not hold out few, so this shows nothing"
-    assert asked == [unseen], "the parent is asked pairs that it learned, or not all that it did not"
+    assert compared == [unseen], "compared on pairs that the parent learned, or not on all that it did not"
     assert (measures["has_pairs_and_parent"], measures["enough_pairs_and_parent"]) == (1, 0)
     assert measures["held_out_share"] == (share if start == "warm" else 1 / 8)
     assert (measures["pairs"] == unseen) == (start == "warm")
