@@ -172,7 +172,7 @@ def part_job(sessions: Sessions, args: argparse.Namespace) -> None:
     from jobs.embeddings import trainer
     from jobs.embeddings.scratch import Scratch
     from jobs.embeddings.task import Plan
-    from jobs.embeddings.tracks import LEARNED, SEQUENCES, VOCABULARY
+    from jobs.embeddings.tracks import SEQUENCES, VOCABULARY
 
     with tempfile.TemporaryDirectory() as folder:
         spark, sessions_path = session(), _write_sessions(sessions, f"{folder}/sessions")
@@ -189,8 +189,8 @@ def part_job(sessions: Sessions, args: argparse.Namespace) -> None:
             sequences = build_sequences(rows, numbers, settings, files=args.cores)
             sequences = sequences if is_evaluated else sequences.withColumn("fold", F.lit(FOLDS - 1))
             sequences.write.parquet(scratch.path(SEQUENCES))
-            trainer.train(spark, Plan(scratch, settings, "cold", False), lambda line: None)
-            learned_table = spark.read.parquet(scratch.path(LEARNED))
+            trained = trainer.train(spark, Plan(scratch, settings, "cold", False), lambda line: None)
+            learned_table = spark.read.parquet(scratch.path(trained.learned))
             table = build_track_embeddings(learned_table, vocabulary, None, "v", "v", date(2026, 1, 1))
             table.write.format("delta").save(f"{folder}/table-{seed}-{is_evaluated}")
 

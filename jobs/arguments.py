@@ -159,6 +159,13 @@ def parse_days(text: str) -> int:
     return int(text)
 
 
+def parse_count(text: str) -> int:
+    """How many, for argparse: of nothing there is nothing to do."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of 1 or more; give one, as in 20")
+    return int(text)
+
+
 def parse_age(text: str) -> float:
     """A span of time in days, for argparse: none is longer than all of the calendar."""
     try:

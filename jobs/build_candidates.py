@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from features.embeddings.neighbours import find_next_tracks
 from features.embeddings.settings import CandidateSettings
-from jobs.arguments import new_parser
+from jobs.arguments import new_parser, parse_count
 from jobs.embeddings.candidate_files import CandidateFiles
 from jobs.embeddings.ceiling import check_search
 from jobs.embeddings.scratch import Scratch
@@ -18,7 +19,7 @@ from jobs.embeddings.steps import (
     days_ending,
     resolve_day,
 )
-from jobs.errors import JobError
+from jobs.errors import JobError, WrongUsage
 from jobs.job import Job
 from jobs.settings_flags import add_flags, from_flags
 from schemas import CONTRACTS
@@ -28,10 +29,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = add_day_argument(new_parser(__doc__, "build-candidates"))
     add = parser.add_argument
     add("--days", type=int, default=30, help="days of sessions to take seeds from (%(default)s)")
-    add("-k", type=int, default=100, help="next tracks per seed (%(default)s)")
+    add("-k", type=parse_count, default=100, help="next tracks per seed (%(default)s)")
     add_flags(parser, CandidateSettings)
     args = parser.parse_args(argv)
     settings = from_flags(args, CandidateSettings)
+    _check_recent(settings.recent_hours, args.days)
     job = Job("build-candidates", args.root, args.run_id)
     day = resolve_day(job, args.day)
     # those of another day may be of another space, whose tracks and scores do not compare
@@ -68,6 +70,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         finally:
             files.scratch.remove()
     return 0
+
+
+def _check_recent(hours: float, days: int) -> None:
+    # plays before the first of the days are not read, and would be left in
+    if 0 < 24 * days < hours:
+        raise WrongUsage(
+            f"--recent-hours is {hours:g}, and --days {days} are {24 * days} hours, so what was played before would "
+            f"not be left out; give --days {math.ceil(hours / 24)}, or fewer hours"
+        )
 
 
 if __name__ == "__main__":

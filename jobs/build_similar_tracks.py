@@ -6,11 +6,10 @@ from collections.abc import Sequence
 from datetime import date
 from typing import TYPE_CHECKING
 
-from features.embeddings.neighbours import NeighboursError, find_similar_tracks, largest_in_degree
-from jobs.arguments import new_parser
+from features.embeddings.neighbours import find_similar_tracks, largest_in_degree
+from jobs.arguments import new_parser, parse_count
 from jobs.embeddings.ceiling import check_search
 from jobs.embeddings.steps import TABLE, add_day_argument, configure_search, resolve_day
-from jobs.errors import WrongUsage
 from jobs.job import Job
 
 if TYPE_CHECKING:
@@ -22,7 +21,7 @@ MANY = 20.0
 
 def main(argv: Sequence[str] | None = None) -> int:
     parser = add_day_argument(new_parser(__doc__, "build-similar-tracks"))
-    parser.add_argument("-k", type=int, default=50, help="neighbours of a track (%(default)s)")
+    parser.add_argument("-k", type=parse_count, default=50, help="neighbours of a track (%(default)s)")
     args = parser.parse_args(argv)
     job = Job("build-similar-tracks", args.root, args.run_id)
     day = resolve_day(job, args.day)
@@ -31,12 +30,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     # before the search is configured, which would open a session
     if job.unchanged(batch):
         return 0
-    try:
-        search = configure_search(job)
-        check_search(embeddings, search, pairwise=False)
-        rows = find_similar_tracks(embeddings.rows(), args.k, search)
-    except NeighboursError as problem:
-        raise WrongUsage(str(problem)) from problem
+    search = configure_search(job)
+    check_search(embeddings, search, pairwise=False)
+    rows = find_similar_tracks(embeddings.rows(), args.k, search)
     job.publish(batch, rows, lambda staged: _measure_hubs(job, day, staged))
     return 0
 

@@ -56,7 +56,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         ratios["share_of_perfect"] = _share_of_perfect(evaluations[0], args.truth)
     rows = _tabulate(evaluations)
     if args.json:
-        print(json.dumps({"metrics": rows, **ratios}))
+        print(show.format_json({"metrics": rows, **ratios}))
     else:
         print(_format_report(rows, ratios, day, len(evaluations[0].hits)))
     return 0

@@ -1,9 +1,9 @@
 """Trains item2vec on the sessions of the last days: a vector per track, evaluated, gated and versioned.
 
-A warm training continues the space of the version before; once a week a cold one begins a new space, aligned to
-the old one. A cold training chooses window, backward, learning rate, epochs and dimensions by measuring, where
-they are not given; a warm one uses its parent's. A version that the gate refuses is recorded in
-`embedding_versions`, with the reasons.
+A warm training continues the space of the version before; once a week, and where that version knows hardly a track, a
+cold one begins a new space, aligned to the old one. A cold training chooses window, backward, learning rate, epochs
+and dimensions by measuring, where they are not given; a warm one uses its parent's. A version that the gate refuses is
+recorded in `embedding_versions`, with the reasons.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ import json
 from collections.abc import Sequence
 from datetime import date
 from functools import partial
-from typing import Any
+from hashlib import blake2b
+from typing import Any, NamedTuple
 
 from pyspark.sql import DataFrame
 from pyspark.sql.types import StructType
@@ -25,14 +26,23 @@ from features.embeddings.trials import SearchPlan
 from features.embeddings.tuning import DIMENSIONS
 from jobs.arguments import new_parser, parse_day
 from jobs.embeddings.ceiling import check_fits, training_task
-from jobs.embeddings.parents import AUTO, Parent, choose_start, find_parent
+from jobs.embeddings.parents import (
+    AUTO,
+    Parent,
+    choose_start,
+    find_held_out_share,
+    find_parent,
+    warm_is_impossible,
+    why_not_continued,
+)
 from jobs.embeddings.scratch import Scratch
 from jobs.embeddings.staged_measures import measure_staged
 from jobs.embeddings.steps import TABLE, days_ending, whole_executor_profile
 from jobs.embeddings.task import Plan
-from jobs.embeddings.tracks import LEARNED, VOCABULARY
+from jobs.embeddings.tracks import VOCABULARY, count_shared
 from jobs.embeddings.trainer import (
     NothingToLearn,
+    Say,
     TrainingResult,
     train,
     write_sequences,
@@ -57,25 +67,28 @@ def main(argv: Sequence[str] | None = None) -> int:
     # half a day that is learned from is in the space for good, as the next training goes on from it
     day = args.day or complete[-1]
     parent = find_parent(job, day)
-    settings, start, search = _choose_training(args, settings, parent, day)
+    requested = settings
+    training = _choose_training(args.start, args, requested, parent, day)
     sessions, tracks = job.table("sessions", days_ending(day, args.days)), job.find("tracks")
     parent_vectors = job.table(TABLE, [parent.day]) if parent else None
-    about = {"start": start, "days": args.days}
-    parameters = _identify_settings(settings, search) | about
+    # also where the vocabulary makes a cold start of a warm one: of the same inputs it does so each time
+    identity = _identify_settings(training) | {"start": training.start, "days": args.days}
     # with several threads the same inputs give another model each time
     exact, inputs = args.threads == 1, [sessions, parent_vectors, tracks]
-    batch = job.batch(TABLE, [day], inputs, deterministic=exact, parameters=parameters)
+    batch = job.batch(TABLE, [day], inputs, deterministic=exact, parameters=identity)
     with job.lease(TABLE):
         if job.unchanged(batch):
             return 0
         plays = sessions.rows()
         previous = parent_vectors.rows() if parent_vectors else None
         catalogue = tracks.rows() if tracks else None
-        # not sooner: only a running session knows its cores
-        settings = settings.replace(threads=args.threads or whole_executor_profile(job.spark)[1])
         # named by what it is made of: the run that repeats one that was cut off finds its files
         scratch = Scratch(job.warehouse.path("scratch", TABLE, batch.fingerprint))
-        write_vocabulary(scratch, plays, previous, settings)
+        write_vocabulary(scratch, plays, previous, requested)
+        training = _leave_other_spaces(args, requested, training, parent, day, scratch, job.say)
+        settings, start, search = training
+        # not sooner: only a running session knows its cores
+        settings = settings.replace(threads=args.threads or whole_executor_profile(job.spark)[1])
         vocabulary_size = scratch.count_rows(VOCABULARY)
         dimensions = _most_dimensions(settings, search), parent.dimensions if parent else 0
         check_fits(job.spark, training_task(vocabulary_size, *dimensions))
@@ -87,33 +100,66 @@ def main(argv: Sequence[str] | None = None) -> int:
                 f"a new space of {settings.dimensions} dimensions, not aligned to {parent.version_id}, which has "
                 f"{parent.dimensions}; compared with it by hits and neighbours alone"
             )
-        plan = Plan(scratch, settings, start, parent is not None, search)
+        share = find_held_out_share(job, parent.day) if parent else None
+        plan = Plan(scratch, settings, start, parent is not None, search, 1.0 if share is None else share)
         try:
             trained = train(job.spark, plan, job.say)
         except NothingToLearn as problem:
             scratch.remove()
             job.not_made(TABLE, str(problem))
             return 0
-        version = _Version(job, day, parent, about, trained)
+        version = _Version(job, day, parent, {"start": start, "days": args.days}, trained)
         _publish(job, batch, version, scratch, catalogue)
         # a training that fails, or is killed, leaves it for the next; `maintain` sweeps what nobody came back for
         scratch.remove()
     return 0
 
 
+class _Training(NamedTuple):
+    settings: Settings
+    start: str
+    # what is searched before it
+    search: SearchPlan | None
+
+
 def _choose_training(
-    args: argparse.Namespace, settings: Settings, parent: Parent | None, day: date
-) -> tuple[Settings, str, SearchPlan | None]:
-    """Settings and start of the training, and what is searched before it."""
+    requested_start: str, args: argparse.Namespace, settings: Settings, parent: Parent | None, day: date
+) -> _Training:
     given_names = frozenset(name for name in SEARCHED if getattr(args, name) is not None)
     inherited_settings = parent.settings(settings, given_names) if parent else settings
-    start = choose_start(args.start, parent, day, inherited_settings)
+    start = choose_start(requested_start, parent, day, inherited_settings)
     if start == "warm":
-        return inherited_settings, start, None
+        return _Training(inherited_settings, start, None)
     # a cold space has the dimensions of the one before unless others are given: only then can it be aligned to that
     fixed = given_names | {"dimensions"} if parent else given_names
     search = SearchPlan(fixed, args.search_budget) if settings.backend == "sgns" else None
-    return settings.replace(dimensions=inherited_settings.dimensions), start, search
+    return _Training(settings.replace(dimensions=inherited_settings.dimensions), start, search)
+
+
+def _leave_other_spaces(
+    args: argparse.Namespace,
+    settings: Settings,
+    training: _Training,
+    parent: Parent | None,
+    day: date,
+    scratch: Scratch,
+    say: Say,
+) -> _Training:
+    """A cold training instead of a warm one whose vocabulary the parent hardly knows.
+
+    Raises:
+        WrongUsage: warm was requested.
+    """
+    if parent is None or training.start == "cold":
+        return training
+    reason = why_not_continued(*count_shared(scratch, settings.min_plays), parent)
+    if reason is None:
+        return training
+    if args.start == "warm":
+        scratch.remove()
+        raise warm_is_impossible(reason)
+    say(f"a cold start: {reason}")
+    return _choose_training("cold", args, settings, parent, day)
 
 
 def _most_dimensions(settings: Settings, search: SearchPlan | None) -> int:
@@ -121,8 +167,8 @@ def _most_dimensions(settings: Settings, search: SearchPlan | None) -> int:
     return max(DIMENSIONS) if search and "dimensions" in search.searched else settings.dimensions
 
 
-def _identify_settings(settings: Settings, search: SearchPlan | None) -> dict[str, Any]:
-    fixed = settings.result_settings()
+def _identify_settings(training: _Training) -> dict[str, Any]:
+    fixed, search = training.settings.result_settings(), training.search
     if search is None:
         return fixed
     # by what is searched, not by what is chosen: that is known only after the search
@@ -137,8 +183,7 @@ class _Version:
         self, job: Job, day: date, parent: Parent | None, about: dict[str, Any], trained: TrainingResult
     ) -> None:
         self.day, self.trained, self._job = day, trained, job
-        # the digest of the vectors: a day that is trained again gets another id
-        self.id = f"{day}-{trained.digest}"
+        self.id = f"{day}-{_digest_vectors(trained.digest, job.versions.get('tracks'))}"
         self.space = parent.space_id if parent and about["start"] == "warm" else self.id
         parameters = trained.settings | about
         self._about = {
@@ -174,12 +219,20 @@ class _Version:
         self._job.publish(self._job.batch(contract.name, appends=True, parameters=parameters), rows)
 
 
+def _digest_vectors(learned: str, catalogue: int | None) -> str:
+    """Of the vectors learned, and of the version of the catalogue that all others come of: a day that is trained again
+    on other plays, or of another catalogue, gets another id."""
+    if catalogue is None:
+        return learned
+    return blake2b(f"{learned} {catalogue}".encode(), digest_size=4).hexdigest()
+
+
 def _publish(
     job: Job, batch: Batch, version: _Version, scratch: Scratch, catalogue: DataFrame | None
 ) -> None:
     """The vectors if they pass the gate, and the record of the version in either case."""
     # the task wrote files: vectors never pass through the driver
-    learned = job.spark.read.parquet(scratch.path(LEARNED))
+    learned = job.spark.read.parquet(scratch.path(version.trained.learned))
     vocabulary = job.spark.read.parquet(scratch.path(VOCABULARY))
     rows = build_track_embeddings(learned, vocabulary, catalogue, version.id, version.space, version.day)
     trained = version.trained

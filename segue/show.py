@@ -75,7 +75,11 @@ def format_records(rows: Sequence[Mapping[str, Any]], key: str, absent: Sequence
 
 def format_json_lines(rows: Iterable[Mapping[str, Any]]) -> str:
     """One JSON object a line; instants and days as ISO 8601, what JSON has no number for as null."""
-    return "\n".join(json.dumps(_to_json_value(row), ensure_ascii=False) for row in rows)
+    return "\n".join(map(format_json, rows))
+
+
+def format_json(value: Any) -> str:
+    return json.dumps(to_json_value(value), ensure_ascii=False, allow_nan=False)
 
 
 def cut(cell: str, longest: int | None) -> str:
@@ -108,11 +112,11 @@ def _cell_width(cell: str) -> int:
     return sum(2 if east_asian_width(character) in "WF" else 1 for character in cell)
 
 
-def _to_json_value(value: Any) -> Any:
+def to_json_value(value: Any) -> Any:
     if isinstance(value, Mapping):
-        return {name: _to_json_value(each) for name, each in value.items()}
+        return {name: to_json_value(each) for name, each in value.items()}
     if isinstance(value, list):
-        return [_to_json_value(each) for each in value]
+        return [to_json_value(each) for each in value]
     if isinstance(value, date):  # a datetime is one too
         return value.isoformat()
     # json.dumps writes NaN and Infinity, which no strict parser reads

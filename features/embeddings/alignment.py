@@ -11,6 +11,8 @@ from scipy.linalg import orthogonal_procrustes
 
 from features.embeddings.arrays import Doubles, Ints, Matrix, normalise_rows
 
+# Tracks that two spaces share for each dimension, or a rotation would fit noise.
+ANCHORS_PER_DIMENSION = 2
 # Each cold training finds the same neighbourhoods, rotated at random. What is not a rotation is not undone:
 # two trainings from different seeds still have a mean cosine of about 0.5 and a third of their neighbours in
 # common, so a rotated space has a space id of its own all the same.

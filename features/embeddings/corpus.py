@@ -20,7 +20,8 @@ class Corpus:
 
     tokens: Tokens
     offsets: Ints
-    counts: Ints  # plays in the window by track number, those of sequences too short included
+    # plays in the window by track number: those of sequences too short included, those held out not
+    counts: Ints
 
     @property
     def sequences(self) -> int:

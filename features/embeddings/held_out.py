@@ -73,7 +73,7 @@ def choose_pairs(corpus: Corpus, folds: Ints, places: int, most: int) -> tuple[i
         removed = is_held_out(corpus.lengths(part), folds[part], share)
         last = corpus.offsets[1:][part][removed] - 1
         held_out.append((folds[part][removed], corpus.tokens[last - 1], corpus.tokens[last]))
-    return share, _pair_up(held_out, most)
+    return share, _pair_up(*_concatenate(held_out), most)[0]
 
 
 def read_corpus(
@@ -82,13 +82,13 @@ def read_corpus(
     places: int,
     most: int,
     highest: int | None = None,
-) -> tuple[Corpus, Pairs, int]:
-    """`hold_out_last` of sequences that are read batch by batch, twice, into mapped arrays; and the fold below which it
-    holds out.
+) -> tuple[Corpus, int, Pairs, Ints]:
+    """`hold_out_last` of sequences that are read batch by batch, twice, into mapped arrays; the fold below which it
+    holds out, and those of the pairs, rising.
 
     Args:
         read: gives `fold` and `tracks` (lists of int32), the same ones in the same order each time.
-        counts: plays of each track.
+        counts: plays of each track; the corpus has them without those that are held out.
         highest: the fold from which on nothing is held out, however few sequences there are.
     """
     census = Census(places)
@@ -104,7 +104,10 @@ def read_corpus(
         offsets[sequence + 1 : sequence + 1 + len(folds)] = place + ends
         held_out.append(pairs)
         sequence, place = sequence + len(folds), place + len(left)
-    return Corpus(tokens[:place], offsets, counts), _pair_up(held_out, most), share
+    folds, queries, targets = _concatenate(held_out)
+    # a baseline or a negative that counts them would know answers
+    counts = counts - np.bincount(targets, minlength=len(counts))
+    return Corpus(tokens[:place], offsets, counts), share, *_pair_up(folds, queries, targets, most)
 
 
 Part = tuple[Ints, Tokens, Tokens]  # folds, last tracks but one, last tracks
@@ -119,12 +122,18 @@ def _cut_batch(batch: pa.RecordBatch, folds: Ints, share: int) -> tuple[Tokens, 
     return np.delete(tokens, last), ends, (folds[removed], tokens[last - 1], tokens[last])
 
 
-def _pair_up(held_out: list[Part], most: int) -> Pairs:
-    """The pairs of the lowest folds."""
+def _concatenate(held_out: list[Part]) -> tuple[Ints, Ints, Ints]:
     nothing = (np.empty(0, np.int64),) * 3
-    folds, queries, targets = (np.concatenate(each) for each in zip(nothing, *held_out, strict=True))
+    folds, queries, targets = (
+        np.concatenate(each).astype(np.int64) for each in zip(nothing, *held_out, strict=True)
+    )
+    return folds, queries, targets
+
+
+def _pair_up(folds: Ints, queries: Ints, targets: Ints, most: int) -> tuple[Pairs, Ints]:
+    """The pairs of the lowest folds, and these folds."""
     first = np.argsort(folds, kind="stable")[:most]
-    return Pairs(queries[first].astype(np.int64), targets[first].astype(np.int64))
+    return Pairs(queries[first], targets[first]), folds[first]
 
 
 def _list_lengths(batch: pa.RecordBatch) -> Ints:

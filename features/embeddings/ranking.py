@@ -47,6 +47,9 @@ class Pairs:
     def __len__(self) -> int:
         return len(self.query)
 
+    def first(self, count: int) -> Pairs:
+        return Pairs(self.query[:count], self.target[:count])
+
     def answerable(self, tracks: int) -> Ints:
         """Places of the pairs whose two tracks are known and not the same.
 

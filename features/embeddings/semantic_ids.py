@@ -70,9 +70,9 @@ def fit(
     Where fewer rows differ than there should be codes, each that differs gets one, and one warning says so.
 
     Raises:
-        SemanticIdError: no vectors, vectors that are not finite, or settings below 1.
+        SemanticIdError: no vectors, vectors that are not finite, settings below 1, or a seed below 0.
     """
-    _check_fit(vectors, levels, codes, iterations)
+    _check_fit(vectors, levels, codes, iterations, seed)
     draws = np.random.default_rng(seed)
     size = min(len(vectors), SAMPLED * codes)
     sample = np.sort(draws.choice(len(vectors), size, replace=False))
@@ -137,7 +137,7 @@ def load_codebooks(rows: Iterable[Mapping[str, Any]]) -> Codebooks:
     return books
 
 
-def _check_fit(vectors: Matrix, levels: int, codes: int, iterations: int) -> None:
+def _check_fit(vectors: Matrix, levels: int, codes: int, iterations: int, seed: int) -> None:
     if vectors.ndim != 2 or not vectors.size:
         raise SemanticIdError(
             f"no vectors to fit codebooks to (shape {vectors.shape}): train embeddings first"
@@ -147,6 +147,8 @@ def _check_fit(vectors: Matrix, levels: int, codes: int, iterations: int) -> Non
     counts = {"levels": levels, "codes": codes, "iterations": iterations}
     if low := {name: value for name, value in counts.items() if value < 1}:
         raise SemanticIdError(f"codebooks cannot have {low}; expected 1 or more")
+    if seed < 0:
+        raise SemanticIdError(f"codebooks cannot have the seed {seed}; expected 0 or more")
 
 
 def _fit_centroids(residual: Matrix, codes: int, seed: int, iterations: int) -> Matrix:

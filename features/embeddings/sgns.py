@@ -55,7 +55,9 @@ def train_epoch(corpus: Corpus, model: Model, settings: Settings, number: int) -
 def _negative_sampling_table(counts: Ints, exponent: float, draws: np.random.Generator) -> Tokens:
     """Track numbers, each at as many places as its plays to the power of `exponent` say."""
     # a table, as in word2vec.c: a draw is one look-up; a search among two million sums would take 21 steps
-    cumulative = np.cumsum(counts.astype(np.float64) ** exponent)
+    # a track whose every play is held out has no place, and no power below 0
+    weights = np.power(counts, exponent, out=np.zeros(len(counts)), where=counts > 0)
+    cumulative = np.cumsum(weights)
     places = (np.arange(PLACES) + draws.random()) * (cumulative[-1] / PLACES)
     # where each track's places end: a search for each track, of which there are fewer than places, and in order
     ends = np.searchsorted(places, cumulative)
@@ -67,7 +69,8 @@ def _keep_probabilities(counts: Ints, subsample: float) -> Floats:
     """The chance that a play is learned from, as word2vec.c has it."""
     if not subsample:
         return np.ones(len(counts), F)
-    share = counts / counts.sum() / subsample
+    # of what has no play left, none is met
+    share = np.maximum(counts, 1) / counts.sum() / subsample
     return np.minimum(1, np.sqrt(1 / share) + 1 / share).astype(F)
 
 

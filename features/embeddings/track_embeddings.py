@@ -30,6 +30,10 @@ from schemas.track_embeddings import TRACK_EMBEDDINGS
 
 # Learned tracks with content from which on the regression is trusted: it has some 260 columns to fit.
 FEWEST_TO_FIT = 2_000
+# The year of Edison's phonograph: what is of before it is no date of a release.
+FIRST_RECORDING = 1877
+# Of the logarithm of a track's length in 200 s: ten seconds and an hour. A stream of a day is no longer than that.
+MOST_LENGTH = 3.0
 # Rows travel by artist in so many parts, each led by a copy of the regression's weights (a quarter of a
 # megabyte at 128 dimensions); more would make copies dear, fewer would leave a large cluster idle.
 SLICES = 256
@@ -68,7 +72,7 @@ def build_track_embeddings(
 ) -> DataFrame:
     """One row per track of `vocabulary` (track_id, plays) or `catalogue`; others as in `fill_cold_vectors`."""
     plays = vocabulary.select("track_id", "plays")
-    rows = fill_cold_vectors(plays.select("track_id").join(learned, "track_id", "left"), catalogue)
+    rows = fill_cold_vectors(plays.select("track_id").join(learned, "track_id", "left"), catalogue, day)
     # tracks that were not learned, of too few plays or in no sequence, have plays in the window as well
     with_plays = rows.drop("support").join(plays, "track_id", "left")
     return with_plays.select(
@@ -81,13 +85,14 @@ def build_track_embeddings(
     )
 
 
-def fill_cold_vectors(learned: DataFrame, catalogue: DataFrame | None) -> DataFrame:
+def fill_cold_vectors(learned: DataFrame, catalogue: DataFrame | None, day: date) -> DataFrame:
     """One row per track of either, with its vectors and where they come from: the columns `_FILLED`.
 
     Args:
         learned: track_id, in_vector, out_vector, support, in_state, out_state; unique by track. It is read
             twice, so it must come from a table or a checkpoint, not from a plan that trains.
         catalogue: the table `tracks`, or some of its rows; None where there is none.
+        day: of the training. Tracks are released up to the year after.
 
     Raises:
         VectorError: in a task, for vectors of different lengths.
@@ -95,7 +100,7 @@ def fill_cold_vectors(learned: DataFrame, catalogue: DataFrame | None) -> DataFr
     if catalogue is None:  # no track has an artist, and nothing needs to be sorted
         rows = _add_empty_catalogue(learned)
     else:
-        rows = _cluster_by_artist(_join_catalogue(learned, catalogue))
+        rows = _cluster_by_artist(_join_catalogue(learned, catalogue, day))
     # Types and nullability as the contract has them: a null where there must be none fails in the task.
     contract = TRACK_EMBEDDINGS.struct()
     return rows.mapInArrow(fill_vectors, StructType([contract[name] for name in _FILLED]))
@@ -113,7 +118,7 @@ def _add_empty_catalogue(learned: DataFrame) -> DataFrame:
     return rows.withColumns({**nulls, "words": F.array().cast("array<int>")})
 
 
-def _join_catalogue(learned: DataFrame, catalogue: DataFrame) -> DataFrame:
+def _join_catalogue(learned: DataFrame, catalogue: DataFrame, day: date) -> DataFrame:
     """Both side by side, the catalogue as numbers."""
     # a track with one vector of the two counts as not learned
     has_both = F.col("in_vector").isNotNull() & F.col("out_vector").isNotNull()
@@ -121,17 +126,22 @@ def _join_catalogue(learned: DataFrame, catalogue: DataFrame) -> DataFrame:
     without_vectors = learned.where(~has_both).select("track_id")
     tracks = vectors.unionByName(without_vectors, allowMissingColumns=True)
     # words are numbers before the join, so that no titles are shuffled
-    content = catalogue.select("track_id", "artist_id", "album", *_content_columns())
+    content = catalogue.select("track_id", "artist_id", "album", *_content_columns(day))
     return tracks.join(content, "track_id", "full_outer")
 
 
-def _content_columns() -> list[Column]:
+def _content_columns(day: date) -> list[Column]:
     """What the regression reads, each about 1 in size; null, or empty, where the catalogue says nothing."""
-    length = F.when(F.col("track_ms") > 0, F.log(F.col("track_ms") / 200_000))
+    length = F.log(F.col("track_ms") / 200_000)
+    # inside of `when`, as the least of null and a number is the number
+    bounded_length = F.least(F.greatest(length, F.lit(-MOST_LENGTH)), F.lit(MOST_LENGTH))
+    # placeholders as 9999-12-31 would make vectors so long that a few such tracks follow nearly every other
+    year = F.year("released_on")
+    known_year = F.when(year.between(FIRST_RECORDING, day.year + 1), year)
     return [
-        length.alias("length"),
+        F.when(F.col("track_ms") > 0, bounded_length).alias("length"),
         F.col("explicit").cast("int").cast("double").alias("explicit"),
-        ((F.year("released_on") - 2000) / 20).alias("year"),
+        ((known_year - 2000) / 20).alias("year"),
         F.concat(*[_hash_words(name) for name in _WORDED]).alias("words"),
     ]
 

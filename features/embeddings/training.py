@@ -70,7 +70,9 @@ def _fit_by_gensim(corpus: Corpus, settings: Settings) -> Model:
         sg=1, hs=1, sorted_vocab=0,
     )  # fmt: skip
     # plays of the whole window, as `sgns` has them; counted from `words` they would lack sequences too short
-    model.build_vocab_from_freq({name: int(n) for name, n in zip(names, corpus.counts, strict=True)})
+    # and gensim would leave out a track whose every play is held out
+    plays = np.maximum(corpus.counts, 1).tolist()
+    model.build_vocab_from_freq(dict(zip(names, plays, strict=True)))
     model.train(words, total_examples=len(words), epochs=settings.epochs)
     at = np.array([model.wv.key_to_index[name] for name in names], np.int64)
     no_state = np.zeros(len(at), np.float32)

@@ -51,7 +51,8 @@ def evaluate_space(
 
 def _report(scratch: Scratch, settings: Settings, largest_share: float) -> dict[str, Any]:
     vocabulary = Tracks.read(scratch)
-    corpus, pairs, _ = read_sequences(scratch, vocabulary.plays, settings.pairs, largest_share)
+    corpus, held_out = read_sequences(scratch, vocabulary.plays, settings.pairs, largest_share)
+    pairs = held_out.pairs
     if not len(pairs):
         return {"metrics": [], "hits": []}
     # before there is a model: both take memory

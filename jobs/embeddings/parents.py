@@ -8,6 +8,7 @@ from datetime import date, timedelta
 from itertools import chain
 from typing import Any
 
+from features.embeddings.alignment import ANCHORS_PER_DIMENSION
 from features.embeddings.settings import SEARCHED, Settings
 from jobs.embeddings.tracks import HELD_OUT_SHARE
 from jobs.errors import WrongUsage
@@ -65,11 +66,15 @@ def choose_start(requested: str, parent: Parent | None, day: date, settings: Set
     """
     reason = _why_not_warm(parent, settings)
     if requested == "warm" and reason:
-        raise WrongUsage(f"--start warm is impossible: {reason}; start cold, or leave --start out")
+        raise warm_is_impossible(reason)
     if requested != AUTO:
         return requested
     young = parent is not None and day - parent.space_since < timedelta(days=DAYS_OF_A_SPACE)
     return "warm" if young and not reason else "cold"
+
+
+def warm_is_impossible(reason: str) -> WrongUsage:
+    return WrongUsage(f"--start warm is impossible: {reason}; start cold, or leave --start out")
 
 
 def _why_not_warm(parent: Parent | None, settings: Settings) -> str | None:
@@ -82,6 +87,23 @@ def _why_not_warm(parent: Parent | None, settings: Settings) -> str | None:
     if settings.backend == "gensim":
         return "gensim keeps no state to go on from"
     return None
+
+
+def why_not_continued(shared: int, tracks: int, parent: Parent) -> str | None:
+    """Why a space cannot be gone on with; None where it can.
+
+    Args:
+        shared: tracks of the vocabulary that the parent learned, of so many `tracks` that are learned now.
+    """
+    # a warm training begins all others at random: with few that hold it in place, what it makes is another space under
+    # the old name. Alignment needs as many. A small world has no more, and is the same while most of it is known
+    needed = min(ANCHORS_PER_DIMENSION * parent.dimensions, (tracks + 1) // 2)
+    if shared >= needed:
+        return None
+    return (
+        f"of the {tracks:,} tracks to learn {parent.version_id} had learned {shared:,}, and {needed:,} are needed "
+        "to go on in its space"
+    )
 
 
 def find_held_out_share(job: Job, day: date) -> float | None:

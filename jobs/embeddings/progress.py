@@ -56,13 +56,14 @@ def peak_bytes() -> int:
 @contextmanager
 def log_progress(scratch: Scratch, say: Callable[[str], None]) -> Iterator[None]:
     """Prints the notes of the task, which may run on another machine."""
-    # the notes of an attempt that was cut off have been printed by that attempt
-    end, printed = threading.Event(), set(scratch.names("progress"))
+    # the notes of an attempt that was cut off have been printed by that attempt. What it did not save is done again,
+    # and noted under the same names: so times too
+    end, printed = threading.Event(), set(scratch.times("progress").items())
 
     def print_new() -> None:
-        for name in scratch.names("progress"):
-            if name not in printed and (note := scratch.read_json(f"progress/{name}")):
-                printed.add(name)
+        for name, written_at in sorted(scratch.times("progress").items()):
+            if (name, written_at) not in printed and (note := scratch.read_json(f"progress/{name}")):
+                printed.add((name, written_at))
                 say(note.get("line") or _describe_epoch(note))
 
     def watch() -> None:

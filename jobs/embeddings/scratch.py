@@ -62,9 +62,10 @@ class Scratch:
     def open_output(self, name: str) -> Iterator[BinaryIO]:
         """A file that appears whole. Attempts of one task do not meet: a late one may still be writing."""
         files, path = self._locate(name)
-        files.create_dir(path.rpartition("/")[0], recursive=True)
-        # a name for each attempt, or two of them would write into one file
-        part = path if files.type_name in OBJECT_STORES else f"{path}.{uuid4().hex}.part"
+        folder, _, own_name = path.rpartition("/")
+        files.create_dir(folder, recursive=True)
+        # a name for each attempt, or two of them would write into one file; hidden from who reads the whole folder
+        part = path if files.type_name in OBJECT_STORES else f"{folder}/_{own_name}.{uuid4().hex}.part"
         with files.open_output_stream(part) as stream:
             yield stream
         if part != path:
@@ -78,9 +79,13 @@ class Scratch:
             yield stream
 
     def names(self, folder: str) -> list[str]:
+        return sorted(self.times(folder))
+
+    def times(self, folder: str) -> dict[str, int | None]:
+        """When each file was written, in nanoseconds, by name."""
         files, path = self._locate(folder)
         infos = files.get_file_info(pafs.FileSelector(path, allow_not_found=True))
-        return sorted(info.base_name for info in infos if not info.base_name.endswith(".part"))
+        return {info.base_name: info.mtime_ns for info in infos if not info.base_name.endswith(".part")}
 
     def table(self, name: str, columns: list[str]) -> pa.Table:
         """Rows of all files; text is of Arrow's type `large_string`."""
@@ -108,11 +113,9 @@ class Scratch:
         return pads.dataset(path, filesystem=files)
 
     def write_table(self, name: str, schema: pa.Schema, batches: Iterator[pa.RecordBatch]) -> None:
-        files, path = self._locate(name)
-        files.create_dir(path.rpartition("/")[0], recursive=True)
         # vectors do not compress, and no two are alike: neither is tried
         plain = {"compression": "none", "use_dictionary": False, "write_statistics": False}
-        with pq.ParquetWriter(path, schema, filesystem=files, **plain) as writer:
+        with self.open_output(name) as stream, pq.ParquetWriter(stream, schema, **plain) as writer:
             for batch in batches:
                 writer.write_batch(batch)
 

@@ -62,9 +62,14 @@ def check_version(job: PinnedTables, table: str, day: date, step: str) -> None:
 
 
 def days_ending(day: date, count: int) -> list[date]:
-    """So many days, `day` the last, newest first; raises WrongUsage below 1."""
+    """So many days, `day` the last, newest first; raises WrongUsage below 1, and beyond the calendar's first."""
     if count < 1:
         raise WrongUsage(f"--days is {count}; it must be 1 or more")
+    if count > day.toordinal():
+        raise WrongUsage(
+            f"--days is {count:,}, and up to {day} the calendar has {day.toordinal():,}; give as many days as there "
+            "are sessions of, as in 30"
+        )
     return [day - timedelta(days=n) for n in range(count)]
 
 

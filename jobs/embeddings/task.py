@@ -19,10 +19,11 @@ import numpy as np
 from expectations.suite import MIN_PAIRS
 from features.embeddings import chance
 from features.embeddings import evaluation as ev
-from features.embeddings.alignment import fit_rotation, select_anchors
+from features.embeddings.alignment import ANCHORS_PER_DIMENSION, fit_rotation, select_anchors
 from features.embeddings.arrays import Ints, normalise_rows
 from features.embeddings.comparison import overlap
 from features.embeddings.corpus import Model
+from features.embeddings.ranking import Pairs
 from features.embeddings.settings import Settings
 from features.embeddings.training import fit
 from features.embeddings.trials import SearchPlan, Trial
@@ -54,6 +55,8 @@ class Plan:
     parent: bool
     # without one, the settings are trained with as they are
     search: SearchPlan | None = None
+    # of sequences, that the trainings of the parent's space held out
+    parent_share: float = 1.0
 
 
 def run_training(plan: Plan) -> dict[str, Any]:
@@ -68,19 +71,24 @@ class _Training:
         self.plan, self.settings, self.is_warm = plan, plan.settings, plan.start == "warm"
         tracks = Tracks.read(plan.scratch)
         self.vocabulary = tracks.take(np.flatnonzero(tracks.plays >= plan.settings.min_plays))
-        corpus = read_sequences(plan.scratch, self.vocabulary.plays, self.settings.pairs)
-        self.corpus, self.pairs, held_out_share = corpus
+        # vectors that are gone on with have learned the others
+        share = plan.parent_share if self.is_warm else 1.0
+        sequences = read_sequences(plan.scratch, self.vocabulary.plays, self.settings.pairs, share)
+        self.corpus, held_out = sequences
+        self.pairs = held_out.pairs
+        # the first of the pairs: those that the parent may be asked as well
+        self.common_pairs = self.pairs.first(held_out.count_below(plan.parent_share))
         # a track whose every play is held out, or stands alone in its session, has nothing to be learned from
         self.learned = np.flatnonzero(self.corpus.count_tokens())
         self.tracks = self.vocabulary.take(self.learned)
         self.metrics: list[ev.Metric] = []
-        self.measures: dict[str, float] = {HELD_OUT_SHARE: held_out_share}
+        self.measures: dict[str, float] = {HELD_OUT_SHARE: held_out.share}
         self.baselines: dict[str, ev.RankingResult] = {}
 
     def report(self) -> dict[str, Any]:
         choice = self._choose()
         self.measures |= _gate_conditions(
-            len(self.pairs), len(self._sample), self.plan, self._has_dimensions_of_parent
+            self.pairs, self.common_pairs, len(self._sample), self.plan, self._has_dimensions_of_parent
         )
         if len(self.pairs):
             # before there is a model: both take memory
@@ -102,7 +110,7 @@ class _Training:
             # whole rows of an array: no copy
             digest.update(matrix.data)
         # written before anything is measured: measuring overwrites the arrays
-        write_learned(self.plan.scratch, self.tracks, model)
+        learned = write_learned(self.plan.scratch, self.tracks, model)
         self._write_adjacent_pairs()
         if len(self.learned):
             self._measure(model, second_seed)
@@ -111,7 +119,7 @@ class _Training:
             "plays": len(self.corpus.tokens), "seconds": seconds, "peak_bytes": peak_bytes(),
             "threads": self.settings.threads, "digest": digest.hexdigest(), "settings": self.settings.result_settings(),
             "trials": choice and [asdict(trial) for trial in choice.trials],
-            "search": choice and choice.as_record(),
+            "search": choice and choice.as_record(), "learned": learned,
         }  # fmt: skip
 
     # --- learning
@@ -157,8 +165,7 @@ class _Training:
         """Rotates the model onto the version before, as far as a rotation can."""
         rows = select_anchors(self.tracks.plays, np.maximum(self.tracks.previous_plays, 0))
         self.measures["aligned_on"] = float(len(rows))
-        # on fewer tracks a rotation would fit noise
-        if len(rows) >= 2 * self.settings.dimensions:
+        if len(rows) >= ANCHORS_PER_DIMENSION * self.settings.dimensions:
             anchors = self.tracks.take(rows)
             before = load_previous_model(self.plan.scratch, anchors, self.settings.dimensions)
             now = normalise_rows(model.in_vectors[rows] + model.out_vectors[rows])
@@ -212,15 +219,15 @@ class _Training:
             self.measures["overlap_over_seeds"] = by_version / by_seed if by_seed else float("inf")
 
     def _compare(self, model: Model, hits: Any, near: Ints, rows: Any, norms: Any) -> None:
-        """With the version before on the same pairs; its vectors take the place of the model's where they fit.
-        `hits` are of this version; None where there are no pairs."""
+        """With the version before on the pairs that neither learned; its vectors take the place of the model's where
+        they fit. `hits` are of this version; None where there are no pairs."""
         old = self.tracks.take(np.flatnonzero(self.tracks.previous_plays >= 0))
         previous = self._load_previous(old, model)
-        if hits is not None:
-            pairs, matrices = old.locate(self.pairs), (previous.in_vectors, previous.out_vectors)
+        if hits is not None and len(self.common_pairs):
+            pairs, matrices = old.locate(self.common_pairs), (previous.in_vectors, previous.out_vectors)
             result = ev.evaluate_ranking("next", "previous", *matrices, pairs, old.plays)
             self.metrics += result.metrics
-            self.measures |= ev.compare_hits(hits, result.hits)
+            self.measures |= ev.compare_hits(hits[: len(pairs)], result.hits)
         vectors, norms_before = previous.combine_in_place()
         sample = old.places(self.tracks.numbers[self._sample])
         # compared by numbers of the vocabulary, since the places of a track differ
@@ -241,17 +248,20 @@ class _Training:
         return previous
 
 
-def _gate_conditions(pairs: int, sample: int, plan: Plan, same_dimensions: bool) -> dict[str, float]:
-    """What the gate's bounds depend on; `sample` is of tracks that both versions learned."""
+def _gate_conditions(
+    pairs: Pairs, common_pairs: Pairs, sample: int, plan: Plan, same_dimensions: bool
+) -> dict[str, float]:
+    """What the gate's bounds depend on: pairs, those that neither version learned, and a `sample` of tracks that both
+    did."""
     # floats: conditions go the way of measures, into the gate and into the record of the audit
-    enough, both = pairs >= MIN_PAIRS, plan.parent and sample > 0
+    both, common = plan.parent and sample > 0, len(common_pairs)
     return {
-        "pairs": float(pairs),
-        "has_pairs": float(pairs > 0),
+        "pairs": float(len(pairs)),
+        "has_pairs": float(len(pairs) > 0),
         "has_parent": float(plan.parent),
         "has_dimensions_of_parent": float(both and same_dimensions),
-        "has_pairs_and_parent": float(both and pairs > 0),
-        "enough_pairs_and_parent": float(both and enough),
+        "has_pairs_and_parent": float(both and common > 0),
+        "enough_pairs_and_parent": float(both and common >= MIN_PAIRS),
         "is_warm": float(both and plan.start == "warm"),
         "is_cold_with_parent": float(both and plan.start != "warm"),
     }

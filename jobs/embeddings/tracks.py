@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
+from uuid import uuid4
 
 import numpy as np
 import pyarrow as pa
@@ -20,7 +21,8 @@ from jobs.embeddings.scratch import Scratch
 VOCABULARY = "vocabulary"
 # Files by fold, each sorted: read in the order of their names they are what one file would be.
 SEQUENCES = "sequences"
-LEARNED = "learned.parquet"
+# A file of each attempt; the report of a training names its own.
+LEARNED = "learned"
 LEARNED_SCHEMA = pa.schema(
     {
         "track_id": pa.string(),
@@ -79,14 +81,37 @@ class Tracks:
         return Pairs(self.places(pairs.query), self.places(pairs.target))
 
 
+@dataclass(frozen=True)
+class HeldOut:
+    """What is asked of a space, and the share of all sequences whose last track was not learned."""
+
+    pairs: Pairs
+    share: float
+    _folds: Ints  # of the pairs, rising
+
+    def count_below(self, share: float) -> int:
+        """The first so many pairs are of sequences that are held out with that share as well."""
+        return int(np.searchsorted(self._folds, int(share * FOLDS)))
+
+
 def read_sequences(
     scratch: Scratch, plays: Ints, most: int, largest_share: float = 1.0
-) -> tuple[Corpus, Pairs, float]:
-    """The sequences of the scratch without what is held out, at most so many pairs that this makes, and of which share
-    of all sequences they are; that is exact, as folds are a power of two."""
+) -> tuple[Corpus, HeldOut]:
+    """The sequences of the scratch without what is held out, and that: at most so many pairs. Shares are exact, as
+    folds are a power of two."""
     batches, highest = partial(scratch.batches, SEQUENCES, ["fold", "tracks"]), int(largest_share * FOLDS)
-    corpus, pairs, fold = read_corpus(batches, plays, FOLDS, most, highest)
-    return corpus, pairs, fold / FOLDS
+    corpus, fold, pairs, folds = read_corpus(batches, plays, FOLDS, most, highest)
+    return corpus, HeldOut(pairs, fold / FOLDS, folds)
+
+
+def count_shared(scratch: Scratch, min_plays: int) -> tuple[int, int]:
+    """Tracks of the vocabulary with plays enough that the version before learned, and all with plays enough."""
+    shared = tracks = 0
+    for batch in scratch.batches(VOCABULARY, ["plays", "previous_plays"]):
+        frequent = batch.filter(pc.greater_equal(batch.column("plays"), min_plays))
+        shared += pc.sum(pc.greater(frequent.column("previous_plays"), 0)).as_py() or 0
+        tracks += frequent.num_rows
+    return shared, tracks
 
 
 def load_previous_vectors(scratch: Scratch, tracks: Tracks, model: Model) -> None:
@@ -119,8 +144,12 @@ def load_previous_model(scratch: Scratch, tracks: Tracks, dimensions: int) -> Mo
     return model
 
 
-def write_learned(scratch: Scratch, tracks: Tracks, model: Model) -> None:
-    scratch.write_table(LEARNED, LEARNED_SCHEMA, _learned_batches(tracks, model))
+def write_learned(scratch: Scratch, tracks: Tracks, model: Model) -> str:
+    """The name of the file that it writes; another each time."""
+    # an attempt that was given up may still write while the driver reads what the next one left
+    name = f"{LEARNED}/{uuid4().hex}.parquet"
+    scratch.write_table(name, LEARNED_SCHEMA, _learned_batches(tracks, model))
+    return name
 
 
 def _learned_batches(tracks: Tracks, model: Model) -> Iterator[pa.RecordBatch]:
@@ -140,6 +169,4 @@ def _learned_batches(tracks: Tracks, model: Model) -> Iterator[pa.RecordBatch]:
 def write_pairs(scratch: Scratch, tracks: Tracks, pairs: Pairs) -> None:
     """Pairs of places in `tracks`, by the tracks' ids."""
     ids = [tracks.ids.take(pa.array(places)).cast(pa.string()) for places in (pairs.query, pairs.target)]
-    # an attempt that was cut off may have left them
-    scratch.remove(PAIRS)
     scratch.write_table(PAIRS, PAIRS_SCHEMA, iter([pa.record_batch(ids, schema=PAIRS_SCHEMA)]))

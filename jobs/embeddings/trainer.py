@@ -18,7 +18,7 @@ from jobs.embeddings.progress import log_progress
 from jobs.embeddings.scratch import Scratch
 from jobs.embeddings.steps import run_on_executor
 from jobs.embeddings.task import Plan, run_training
-from jobs.embeddings.tracks import SEQUENCES, VOCABULARY
+from jobs.embeddings.tracks import LEARNED, SEQUENCES, VOCABULARY
 from jobs.errors import JobError
 
 Say = Callable[[str], None]
@@ -30,7 +30,7 @@ class NothingToLearn(JobError):
 
 @dataclass(frozen=True)
 class TrainingResult:
-    """Report of a training; its vectors are in the scratch."""
+    """Report of a training; its vectors are in the scratch, in the file `learned`."""
 
     metrics: list[dict[str, Any]]
     measures: dict[str, float]
@@ -40,6 +40,7 @@ class TrainingResult:
     peak_bytes: int
     threads: int
     digest: str
+    learned: str
     settings: dict[str, Any]  # those that the vectors were learned with
     trials: list[dict[str, Any]] | None = None
     search: dict[str, Any] | None = None
@@ -87,6 +88,8 @@ def train(spark: SparkSession, plan: Plan, say: Say) -> TrainingResult:
             f"no session has {settings.min_length} different tracks in a row, with {settings.min_plays} plays or more "
             "each; there is nothing to learn from. Give more --days, or lower --min-plays"
         )
+    # a training that was cut off begins its vectors again, or goes on with those that it saved elsewhere
+    plan.scratch.remove(LEARNED)
     # a report comes back; vectors of millions of tracks stay in files
     with log_progress(plan.scratch, say):
         return TrainingResult(**run_on_executor(spark, partial(run_training, plan)))

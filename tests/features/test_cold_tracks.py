@@ -45,7 +45,7 @@ def catalogue_row(track: str, **values) -> dict:
 def fill_by_track(spark, rows, catalogue, parts: int = 2) -> dict:
     trained_table = spark.createDataFrame([tuple(row[n] for n in NAMES) for row in rows], LEARNED)
     tracks = frame(spark, catalogue, TRACKS)
-    table = fill_cold_vectors(trained_table.repartition(parts), tracks.repartition(parts))
+    table = fill_cold_vectors(trained_table.repartition(parts), tracks.repartition(parts), reference.DAY)
     for name in table.columns:
         assert table.schema[name].nullable == TRACK_EMBEDDINGS.column(name).nullable, name
         assert table.schema[name].dataType == TRACK_EMBEDDINGS.struct()[name].dataType, name
@@ -97,9 +97,10 @@ def content(rng: Random) -> dict:
         "title": text(),
         "artist_name": text(),
         "album": rng.choice(("One", "Two")),
-        "track_ms": rng.choice((0, 1, 200_000, 354_321)),
+        "track_ms": rng.choice((0, 1, 200_000, 354_321, 86_400_000)),
         "explicit": rng.random() < 0.5,
-        "released_on": date(rng.randint(1950, 2026), 12, 31),
+        # some are no dates of a release, though a calendar has them
+        "released_on": date(rng.choice((1, 1876, 1877, 2027, 2028, 9999, *range(1950, 2026))), 12, 31),
     }
     return {name: value for name, value in values.items() if rng.random() < 0.7}
 

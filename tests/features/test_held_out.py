@@ -107,7 +107,8 @@ def test_read_corpus_of_any_batches_equals_hold_out_last(world, most, cuts, part
     columns = [pa.array(folds, pa.int32()), pa.array(sequences, pa.list_(pa.int32()))]
     whole = pa.record_batch(columns, names=["fold", "tracks"])
     batches = [whole.slice(start, end - start) for start, end in pairwise(bounds)]
-    corpus, pairs, _ = read_corpus(lambda: batches, np.ones(TRACKS, np.int64), PLACES, most)
+    plays = np.bincount(np.concatenate([[], *sequences]).astype(np.int64), minlength=TRACKS) + 1
+    corpus, _, pairs, pair_folds = read_corpus(lambda: batches, plays, PLACES, most)
     left = [corpus.tokens[start:end].tolist() for start, end in pairwise(corpus.offsets)]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(corpus_module, "PART", part)
@@ -115,6 +116,12 @@ def test_read_corpus_of_any_batches_equals_hold_out_last(world, most, cuts, part
             world, most
         )
     assert (corpus.tokens.dtype, corpus.offsets.dtype) == (np.int32, np.int64)
+    assert corpus.counts.tolist() == (corpus.count_tokens() + 1).tolist(), "plays held out are counted"
+    sessions = zip(folds, sequences, strict=True)
+    by_pair = {(fold, *each[-2:]) for fold, each in sessions if len(each) > 2}
+    pairs_by_fold = zip(pair_folds.tolist(), pairs.query.tolist(), pairs.target.tolist(), strict=True)
+    assert set(pairs_by_fold) <= by_pair, "a pair has the fold of another session"
+    assert (np.diff(pair_folds) >= 0).all(), "the first pairs are not those of the lowest folds"
 
 
 @MANY
@@ -128,10 +135,10 @@ def test_read_corpus_of_fewer_sequences_asks_nothing_that_was_learned_of_all(wor
         return read_corpus(lambda: [batch], np.ones(TRACKS, np.int64), PLACES, most, highest)
 
     sequences, folds = world
-    *_, fold = read(sequences, folds)
+    _, fold, *_ = read(sequences, folds)
     kept = [n for n in range(len(folds)) if data.draw(st.booleans())]
     some, some_folds = [sequences[n] for n in kept], [folds[n] for n in kept]
-    corpus, pairs, held_out_below = read(some, some_folds, highest=fold)
+    corpus, held_out_below, pairs, _ = read(some, some_folds, highest=fold)
     unseen = [each for each, own in zip(some, some_folds, strict=True) if len(each) > 2 and own < fold]
     assert held_out_below <= fold
     assert {*zip(pairs.query.tolist(), pairs.target.tolist(), strict=True)} <= {

@@ -161,6 +161,7 @@ def test_limit_codes_leaves_codes_of_many_vectors_and_one_of_one():
         (lambda: ids.fit(np.ones((9, 4), np.float32), levels=0), "'levels': 0"),
         (lambda: ids.assign(np.ones((2, 4), np.float32), books_of([[(0, 0, 0)]])), "of 3 dimensions"),
         (lambda: ids.load_codebooks([]), r"codebooks \[\]"),
+        (lambda: ids.fit(np.ones((3, 2), np.float32), seed=-1), "the seed -1; expected 0 or more"),
     ],
 )
 def test_fit_assign_and_load_codebooks_refuse_bad_input(call, complaint):

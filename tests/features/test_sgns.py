@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from features.embeddings import sgns
 from features.embeddings.corpus import Model
 from features.embeddings.ranking import Pairs, rank_targets
-from features.embeddings.settings import Settings
+from features.embeddings.settings import BACKENDS, Settings
 from features.embeddings.training import fit
 from reference import item2vec as reference
 from reference.corpora import corpus_of, model_arrays
@@ -195,6 +195,22 @@ def test_negative_sampling_table_follows_plays_to_the_exponent(counts, exponent)
     total = sum(n**exponent for n in counts)
     for place_count, n in zip(places, counts, strict=True):
         assert abs(place_count - sgns.PLACES * n**exponent / total) <= 1 + 1e-6
+
+
+@pytest.mark.parametrize("exponent", [-1.0, 0.0, 0.75])
+def test_a_track_whose_every_play_is_held_out_is_no_negative(exponent):
+    table = sgns._negative_sampling_table(np.array([3, 0, 2]), exponent, np.random.default_rng(1))
+    assert set(table.tolist()) == {0, 2}, "a track is drawn of which no play is left"
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_fit_trains_beside_a_track_whose_every_play_is_held_out(backend):
+    corpus = corpus_of([[0, 1, 2]] * 5, counts=[5, 5, 5, 0])
+    choices = {"subsample": 0.5} if backend == "sgns" else {}
+    with np.errstate(all="raise", under="ignore"):
+        model = fit(corpus, Settings(dimensions=4, epochs=2, backend=backend, **choices))
+    assert model.in_vectors.shape == model.out_vectors.shape == (4, 4)
+    assert all(np.isfinite(array).all() for array in model_arrays(model))
 
 
 def test_negative_sampling_table_has_a_track_too_rare_for_a_place_in_some_epochs(monkeypatch):

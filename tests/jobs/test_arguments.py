@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import argparse
+from datetime import date
 
 import pytest
 
+from jobs import build_candidates, build_similar_tracks
 from jobs.arguments import new_parser, parse_age
+from jobs.embeddings.steps import days_ending
+from jobs.errors import WrongUsage
 from jobs.job import new_run_id
 
 
@@ -38,3 +42,29 @@ def test_age_that_is_no_span_of_days_is_refused(text):
 @pytest.mark.parametrize(("text", "days"), [("0", 0), ("0.5", 0.5), ("7", 7), ("3652059", 3_652_059)])
 def test_age_is_a_number_of_days(text, days):
     assert parse_age(text) == days
+
+
+@pytest.mark.parametrize("step", [build_candidates, build_similar_tracks])
+@pytest.mark.parametrize("k", ["0", "-1", "x"])
+def test_neighbours_below_one_are_refused_before_anything_is_read(step, k, tmp_path, capsys):
+    with pytest.raises(SystemExit) as stop:
+        step.main(["--root", str(tmp_path / "nowhere"), f"-k={k}"])
+    assert stop.value.code == 2
+    assert f"argument -k: {k!r} is no number of 1 or more" in capsys.readouterr().err
+
+
+def test_days_ending_stops_at_the_first_of_the_calendar():
+    assert days_ending(date(1, 1, 3), 3)[-1] == date(1, 1, 1)
+    with pytest.raises(WrongUsage, match="--days is 4, and up to 0001-01-03 the calendar has 3"):
+        days_ending(date(1, 1, 3), 4)
+    with pytest.raises(WrongUsage, match="--days is 0; it must be 1 or more"):
+        days_ending(date(2026, 11, 20), 0)
+
+
+def test_candidates_leave_out_no_hours_that_they_do_not_read(tmp_path):
+    arguments = ["--root", str(tmp_path / "nowhere"), "--days", "2", "--recent-hours"]
+    expected = "--recent-hours is 48.5, and --days 2 are 48 hours.*give --days 3, or fewer hours"
+    with pytest.raises(WrongUsage, match=expected):
+        build_candidates.main([*arguments, "48.5"])
+    with pytest.raises(Exception, match="nowhere"):
+        build_candidates.main([*arguments, "48"])

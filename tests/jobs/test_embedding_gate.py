@@ -18,7 +18,7 @@ from features.embeddings.track_embeddings import build_track_embeddings
 from jobs.embeddings import progress, task
 from jobs.embeddings.staged_measures import measure_staged
 from jobs.embeddings.task import Plan, run_training
-from jobs.embeddings.tracks import LEARNED, VOCABULARY
+from jobs.embeddings.tracks import VOCABULARY
 from reference.planted import sessions, write_scratch
 from schemas import CONTRACTS, conform
 
@@ -31,7 +31,8 @@ def train(folder, sequences=None, start="cold", before=None, settings=SETTINGS):
     """What a training reports, the table that it leaves, and its scratch."""
     scratch = write_scratch(folder, sessions() if sequences is None else sequences, before)
     plan = Plan(scratch, settings, start, before is not None)
-    return run_training(plan), pq.read_table(scratch.path(LEARNED)), scratch
+    report = run_training(plan)
+    return report, pq.read_table(scratch.path(report["learned"])), scratch
 
 
 @pytest.fixture(scope="module")

@@ -6,11 +6,17 @@ import json
 from datetime import date, timedelta
 from types import SimpleNamespace
 
+import numpy as np
+import pyarrow as pa
 import pytest
 
-from jobs import evaluate_track_embeddings
+from features.embeddings.settings import Settings
+from jobs import evaluate_track_embeddings, train_track_embeddings
 from jobs.embeddings import parents
 from jobs.embeddings.steps import days_ending
+from jobs.embeddings.tracks import count_shared
+from jobs.errors import WrongUsage
+from reference.planted import write_scratch
 
 DAY = date(2026, 11, 20)
 
@@ -100,3 +106,79 @@ def test_an_evaluation_asks_what_was_held_out_or_says_that_it_is_not_known(
     requested = days_ending(DAY + timedelta(days=later), days)
     assert evaluate_track_embeddings._find_unseen_share(None, DAY, requested) == expected
     assert ("figures come out too high" in caplog.text) == warns
+
+
+PARENT = parents.Parent("v0", "v0", DAY, DAY, dict(Settings(dimensions=8)))
+
+
+def lay_vocabulary(folder, shared, tracks=60):
+    """The scratch of a vocabulary of which the version before learned the first so many tracks; two of the others it
+    knows by their artists."""
+    supports = [5] * shared + [0] * 2
+    before = pa.table(
+        {
+            "track_id": [f"t{n:04d}" for n in range(len(supports))],
+            "support": pa.array(supports, pa.int64()),
+            **dict.fromkeys(("in_vector", "out_vector"), pa.array([[0.1] * 8] * len(supports))),
+            **dict.fromkeys(("in_state", "out_state"), pa.array([1.0] * len(supports))),
+        }
+    )
+    return write_scratch(folder / "scratch", np.arange(2 * tracks).reshape(-1, 8) % tracks, before)
+
+
+def test_count_shared_counts_what_was_learned_and_is_played_enough(tmp_path):
+    scratch = lay_vocabulary(tmp_path, shared=7)
+    assert count_shared(scratch, min_plays=2) == (7, 60), (
+        "a vector that came of other tracks was learned from none"
+    )
+    assert count_shared(scratch, min_plays=3) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    ("shared", "tracks", "is_continued"),
+    [
+        (0, 400, False),
+        (1, 400, False),
+        (15, 400, False),
+        (16, 400, True),
+        (4, 7, True),
+        (3, 7, False),
+        (0, 1, False),
+    ],
+)
+def test_a_space_is_continued_by_two_tracks_a_dimension_or_half_of_a_small_world(
+    shared, tracks, is_continued
+):
+    reason = parents.why_not_continued(shared, tracks, PARENT)
+    assert (reason is None) == is_continued, reason
+
+
+def choose_start_of(scratch, *flags):
+    """The training that the job makes of a vocabulary, having begun as a warm one; and what it says."""
+    args, said = train_track_embeddings._parser().parse_args(["--root", "r", *flags]), []
+    warm = train_track_embeddings._choose_training("warm", args, Settings(), PARENT, DAY)
+    rest = (PARENT, DAY, scratch, said.append)
+    return train_track_embeddings._leave_other_spaces(args, Settings(), warm, *rest), said
+
+
+def test_a_vocabulary_that_the_parent_hardly_knows_is_trained_cold_and_not_as_its_space(tmp_path):
+    training, said = choose_start_of(lay_vocabulary(tmp_path, shared=1))
+    assert (training.start, training.settings.dimensions) == ("cold", 8), "not comparable with its parent"
+    assert training.search, "a cold training chooses its settings"
+    assert said == [
+        "a cold start: of the 60 tracks to learn v0 had learned 1, and 16 are needed to go on in its space"
+    ]
+
+
+def test_a_warm_start_of_a_vocabulary_that_the_parent_hardly_knows_is_refused(tmp_path):
+    scratch = lay_vocabulary(tmp_path, shared=1)
+    with pytest.raises(
+        WrongUsage, match=r"warm is impossible: of the 60 tracks .* learned 1, and 16 are needed"
+    ):
+        choose_start_of(scratch, "--start", "warm")
+    assert not (tmp_path / "scratch").exists(), "what nobody goes on with is left"
+
+
+def test_a_vocabulary_that_the_parent_knows_goes_on_warm(tmp_path):
+    training, said = choose_start_of(lay_vocabulary(tmp_path, shared=16), "--start", "warm")
+    assert (training.start, said) == ("warm", [])

@@ -64,7 +64,7 @@ def read_versions(root):
     warehouse = Warehouse(root)
     table = warehouse.table("embedding_versions")
     snapshot = Snapshot.at(warehouse.table_path("embedding_versions"), table.version())
-    names = ["version_id", "start", "parameters", "trials", "search", "ds", "available_at"]
+    names = ["version_id", "start", "parameters", "trials", "search", "ds", "available_at", "metrics"]
     return sorted(
         snapshot.read(snapshot.select(None), names).to_pylist(), key=lambda row: row["available_at"]
     )
@@ -74,11 +74,16 @@ def read_searched_settings(row):
     return {name: json.loads(row["parameters"])[name] for name in SEARCHED}
 
 
+def read_held_out_share(row):
+    return next(each["value"] for each in row["metrics"] if each["name"] == "held_out_share")
+
+
 @pytest.mark.slow
 def test_train_track_embeddings_cold_searches_once_warm_keeps_and_flags_win(root, monkeypatch, capsys):
     # settings are chosen before anything is judged; `test_track_embeddings` and `test_embedding_gate` have the gate
     pass_every_batch(monkeypatch)
-    cold = train(root, FIRST)
+    few_pairs = ("--pairs", "20")
+    cold = train(root, FIRST, *few_pairs)
     output = capsys.readouterr().out
     search, trials = json.loads(cold["search"]), cold["trials"]
     assert cold["start"] == "cold"
@@ -89,13 +94,14 @@ def test_train_track_embeddings_cold_searches_once_warm_keeps_and_flags_win(root
     rates = {SLOWER * t["learning_rate"] for t in trials if t["window"] == settings["window"]}
     assert settings["learning_rate"] in rates, "what was chosen is none of what was tried"
     assert "trials on" in output and "x a training" in output
-    train(root, FIRST)
+    train(root, FIRST, *few_pairs)
     assert "unchanged" in capsys.readouterr().out
     assert len(read_versions(root)) == 1, "a training that was there already was done again"
 
     warm = train(root, LAST)
     assert (warm["start"], warm["trials"], warm["search"]) == ("warm", None, None)
     assert read_searched_settings(warm) == settings
+    assert read_held_out_share(warm) == read_held_out_share(cold) < 1 / 8, "it asks what its parent learned"
 
     with_flags = train(root, LAST, "--start", "cold", "--window", "3", "--epochs", "4")
     assert (read_searched_settings(with_flags)["window"], read_searched_settings(with_flags)["epochs"]) == (
@@ -106,6 +112,7 @@ def test_train_track_embeddings_cold_searches_once_warm_keeps_and_flags_win(root
         "it could not be turned to the space before"
     )
     assert {trial["window"] for trial in with_flags["trials"]} == {3}
+    assert read_held_out_share(with_flags) == 1 / 8, "a new space has learned nothing yet"
 
     without_search = train(root, LAST, "--start", "cold", "--search-budget", "0", "--seed", "3")
     assert {name: read_searched_settings(without_search)[name] for name in SAFE_SETTINGS} == SAFE_SETTINGS

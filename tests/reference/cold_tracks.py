@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Iterable
+from datetime import date
 from typing import Any
 
 import xxhash
@@ -15,6 +16,7 @@ Vector = list[float]
 WORDS = 256
 KAPPA = 10.0  # plays
 RIDGE = 1.0
+DAY = date(2026, 11, 20)  # of the training
 Encoding = dict[str | int, float]
 
 
@@ -115,11 +117,12 @@ def encode(meta: Row) -> Encoding:
     """What the catalogue says, by name or by the number of a hashed word; empty where it says nothing."""
     encoding: Encoding = {}
     if (ms := meta.get("track_ms")) and ms > 0:
-        encoding |= {"length": math.log(ms / 200_000), "length?": 1.0}
+        encoding |= {"length": min(3.0, max(-3.0, math.log(ms / 200_000))), "length?": 1.0}
     if meta.get("explicit") is not None:
         encoding |= {"explicit": float(meta["explicit"]), "explicit?": 1.0}
-    if meta.get("released_on"):
-        encoding |= {"year": (meta["released_on"].year - 2000) / 20, "year?": 1.0}
+    # Edison's phonograph, and the year after that of the training
+    if (released_on := meta.get("released_on")) and 1877 <= released_on.year <= DAY.year + 1:
+        encoding |= {"year": (released_on.year - 2000) / 20, "year?": 1.0}
     words = [
         f"{column} {word}"
         for column in ("title", "artist_name", "album")

@@ -40,6 +40,16 @@ def test_format_records_escapes_and_cuts_keys_and_values_of_lists_too():
         assert "(5,000 characters)" in shown and max(map(len, shown.splitlines())) < 300
 
 
+def test_format_json_has_null_for_what_json_has_no_number_for():
+    """As the interval of a version that hits where another has no hit at all."""
+    text = show.format_json({"metrics": [{"this": float("nan")}], "high": float("inf"), "low": 0.5})
+    assert json.loads(text, parse_constant=pytest.fail) == {
+        "metrics": [{"this": None}],
+        "high": None,
+        "low": 0.5,
+    }
+
+
 def test_format_json_lines_has_a_value_whole_and_escaped():
     line = show.format_json_lines([{"title": LONG + "\x1b"}])
     assert "\x1b" not in line and json.loads(line)["title"] == LONG + "\x1b"
