@@ -1,6 +1,6 @@
 """Thresholds of rewards by group of listeners and content: what is good for a song is not what is good for a podcast.
 
-THRESHOLDS = RewardThresholds(REWARDS, (Threshold("lasting", "sticky_59d", {"genre": "genres[0]"}),))
+THRESHOLDS = RewardThresholds(REWARDS, (Threshold("lasting", "sticky_59d", {"genre": "get(genres, 0)"}),))
 """
 
 from __future__ import annotations
