@@ -149,7 +149,8 @@ def _read(snapshot: Snapshot, names: Sequence[str], days: tuple[date, date] | No
     # a request at midnight has rows on two days; which is its own is only known with both
     near = _list_files(snapshot, days, 1)
     # and one whose other rows lie a day further off, or whose id is used again each day, would be cut unseen
-    around = [file for file in _list_files(snapshot, days, 2) if file not in near]
+    read = {file.path for file in near}
+    around = [file for file in _list_files(snapshot, days, 2) if file.path not in read]
     return _keep_requests(snapshot.read(near, names), snapshot.read(around, [REQUEST, AT]), *days)
 
 
