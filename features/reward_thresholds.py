@@ -14,7 +14,7 @@ from schemas.reward_thresholds import Threshold
 def select_plays(
     rewards: DataFrame, plays: DataFrame | None, tracks: DataFrame, threshold: Threshold
 ) -> DataFrame:
-    """`user_id`, `value`, and a column for each group, of plays that have the reward and are by no bot.
+    """`user_id`, `value`, and a column for each group, of plays whose reward is a finite number and that are by no bot.
 
     Args:
         rewards: rows of `play_rewards` of the days.
@@ -22,8 +22,11 @@ def select_plays(
         tracks: the catalogue; an empty one where there is none, whose columns are null.
     """
     named = threshold.columns
-    rows = rewards.where(F.col(threshold.reward).isNotNull() & ~F.col("is_bot")).select(
-        "play_id", "user_id", "track_id", F.col(threshold.reward).cast("double").alias("_value")
+    value = F.col(threshold.reward).cast("double")
+    # to Spark NaN is more than infinity: one of either would make the quantile of its group NaN, and no play over it
+    is_finite = F.abs(value) < float("inf")
+    rows = rewards.where(is_finite & ~F.col("is_bot")).select(
+        "play_id", "user_id", "track_id", value.alias("_value")
     )
     of_play = [name for name in named if plays is not None and name in plays.columns]
     if plays is not None and (more := [name for name in of_play if name not in rows.columns]):

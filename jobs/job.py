@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from expectations.verdict import Refused
 from jobs import FLOW
+from jobs.declared_sql import explain_failing_rows
 from jobs.errors import WrongUsage
 from jobs.inputs import Input, PinnedTables, TableInput, only_looks
 from jobs.messages import LOG, log_to
@@ -186,7 +187,7 @@ class Job(PinnedTables):
             if self._rows_read:
                 # the batch before may have left the session set to its few rows
                 self.tune(0)
-            with record_failures(self.warehouse, self.run_id, batch):
+            with record_failures(self.warehouse, self.run_id, batch), explain_failing_rows(batch.table):
                 violation = stage(self.warehouse, batch, rows)
                 staged = audit(self.spark, self.warehouse, batch, suite, measures or {}, missing, violation)
             if if_empty and staged.lacks_only_rows:

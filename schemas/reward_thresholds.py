@@ -1,6 +1,6 @@
 """Thresholds of rewards by group of listeners and content: what is good for a song is not what is good for a podcast.
 
-THRESHOLDS = RewardThresholds(REWARDS, (Threshold("lasting", "sticky_59d", {"genre": "genres[0]"}),))
+THRESHOLDS = RewardThresholds(REWARDS, (Threshold("lasting", "sticky_59d", {"genre": "get(genres, 0)"}),))
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from schemas.rewards import Reward, Rewards
 from schemas.sql import find_syntax_problems, list_columns
 
 # How rows are made: another number makes the newest day anew.
-VERSION = 1
+VERSION = 2
 
 REWARD_THRESHOLDS = Contract(
     name="reward_thresholds",

@@ -21,12 +21,14 @@ def compare_with_threshold(rows: pa.Table, thresholds: pa.Table, name: str) -> p
         name: of the threshold.
 
     Raises:
-        UsageError: there is no such threshold; rows lack a column, or have no text in that of a group.
+        UsageError: there is no such threshold; rows lack a column, have no numbers in that of the reward or no text in
+            that of a group.
     """
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    from segue.keys import is_text
+    from segue.impressions import is_number
+    from segue.keys import is_text, value_type
 
     own = thresholds.filter(pc.equal(thresholds["threshold"], name))
     if not own.num_rows:
@@ -38,6 +40,9 @@ def compare_with_threshold(rows: pa.Table, thresholds: pa.Table, name: str) -> p
         raise UsageError(
             f"threshold {name}: rows have no {', '.join(missing)}; they have {', '.join(rows.column_names)}"
         )
+    if not is_number(value_type(type_ := rows[reward].type)):
+        # of text "10" is less than "9" to some, and a number to others
+        raise UsageError(f"threshold {name}: {reward} is a number; got {type_}", "make numbers of it")
     if wrong := [f"{column} is {rows[column].type}" for column in by if not is_text(rows[column].type)]:
         # 2020 could be the group '2020' or '2020.0': a row that meets none would be held to the threshold of all
         raise UsageError(
@@ -47,7 +52,16 @@ def compare_with_threshold(rows: pa.Table, thresholds: pa.Table, name: str) -> p
     limits = dict(zip(values, newest["value"].to_pylist(), strict=True))
     groups = zip(*(rows[column].to_pylist() for column in by), strict=True) if by else [()] * rows.num_rows
     found = pa.array([_find_limit(limits, group) for group in groups], pa.float64())
-    return pc.greater(rows[reward].cast(pa.float64()), found)
+    # thresholds are floats, so that whole numbers of more digits lie by them as their nearest floats do
+    values = rows[reward].cast(pa.float64(), safe=False)
+    return pc.greater(_without_nan(values), _without_nan(found))
+
+
+def _without_nan(numbers: pa.ChunkedArray) -> pa.ChunkedArray:
+    import pyarrow.compute as pc
+
+    # as pandas has null; a comparison with NaN is false, and would say that it is not over
+    return pc.if_else(pc.is_nan(numbers), None, numbers)
 
 
 def _find_limit(

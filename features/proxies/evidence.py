@@ -157,5 +157,6 @@ def _to_floats(values: pa.Array, column: str) -> Floats:
         )
     # Arrow has no cast from true and false to floats, nor from half floats
     whole = values.cast(pa.int8()) if pa.types.is_boolean(kind) else values
-    numbers = whole.cast(pa.float64()).fill_null(np.nan).to_numpy(zero_copy_only=False)
+    # and by default refuses whole numbers of more digits than a float has, of which none matters here
+    numbers = whole.cast(pa.float64(), safe=False).fill_null(np.nan).to_numpy(zero_copy_only=False)
     return np.where(np.isfinite(numbers), numbers, np.nan)

@@ -18,6 +18,7 @@ from features.proxies.evidence import (
     Signal,
     collect_evidence,
     find_days,
+    read_numbers,
     read_trace,
 )
 from features.proxies.proxies import NO_SEGMENT, measure_proxies
@@ -330,6 +331,12 @@ def test_numbers_that_are_none_count_as_unknown():
     table = pa.table({"user_id": ["a", "b", "c"], "saved": [0, 1, 1], "late_9d": [1.0, math.nan, math.inf]})
     found = measure_proxies(table, "late_9d", ["saved"])
     assert (found.rows, found.unknown) == (1, {"unknown": 2})
+
+
+def test_whole_numbers_of_more_digits_than_a_float_has_are_rounded():
+    large = pa.table({"n": [2**58 + 1, None], "listed": [[2**58 + 1, -(2**62) - 1], None]})
+    np.testing.assert_array_equal(read_numbers(large, "n"), [2.0**58, np.nan])
+    np.testing.assert_array_equal(read_trace(large, "listed", 2), [[2.0**58, -(2.0**62)], [np.nan, np.nan]])
 
 
 def test_segments_are_measured_by_the_ridge_of_all_rows():

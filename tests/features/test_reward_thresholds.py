@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from datetime import timedelta
 from random import Random
 
@@ -25,9 +26,14 @@ BY = {
     "explicit": "explicit",
     "length": "case when track_ms >= 600000 then 'long' when track_ms >= 0 then '' end",
 }
-REWARDS = Rewards((Reward("worth", "ms_played", "m", type="bigint"),))
+REWARDS = Rewards(
+    (
+        Reward("worth", "ms_played", "m", type="bigint"),
+        Reward("gain", "log(ms_played)", "m", type="double"),
+    )
+)
 FINE = Threshold("fine", "worth", BY, 0.7, 2, min_plays=12, min_listeners=4)
-OF_ALL = Threshold("of_all", "worth", quantile=0.25, days=2, min_plays=1, min_listeners=1)
+OF_ALL = Threshold("of_all", "gain", quantile=0.25, days=2, min_plays=1, min_listeners=1)
 DECLARED = RewardThresholds(REWARDS, (FINE, OF_ALL))
 DAY = MIDNIGHT.date()
 DAYS = (DAY - timedelta(days=1), DAY)
@@ -40,23 +46,26 @@ def make_plays(rng, count):
         length = rng.choice((None, 1, 1, 1, 600_000))
         worth = rng.choice((None, 0, 0, 1, 2, 2, 7, 90))
         more = 3 * (track == "clean") + 10 * (length == 600_000)
+        value = worth + more if worth else worth
+        # what a division by zero and a logarithm of it come to, among others that are known
+        gain = (math.nan, math.inf, -math.inf, value, value)[n % 5]
         yield session_play(
             play_id=f"{n}",
             user_id=f"u{rng.randint(0, 5)}",
             track_id=track,
             track_ms=length,
             is_bot=rng.random() < 0.1,
-        ) | {"worth": worth + more if worth else worth}
+        ) | {"worth": value, "gain": None if gain is None else float(gain)}
 
 
-def select(plays):
-    """With what groups are of, as loops have it."""
+def select(plays, reward="worth"):
+    """Those that count, with what groups are of, as loops have it."""
     explicit = {"explicit": "true", "clean": "false"}
     for play in plays:
-        if play["worth"] is not None and not play["is_bot"]:
+        if play[reward] is not None and math.isfinite(play[reward]) and not play["is_bot"]:
             length = None if play["track_ms"] is None else "long" if play["track_ms"] >= 600_000 else ""
             group = {"explicit": explicit.get(play["track_id"]), "length": length}
-            yield {"user_id": play["user_id"], "value": float(play["worth"]), **group}
+            yield {"user_id": play["user_id"], "value": float(play[reward]), **group}
 
 
 @pytest.fixture(scope="module")
@@ -82,12 +91,12 @@ def world(spark):
 
 def test_thresholds_are_quantiles_of_groups_or_of_their_parents(world):
     plays, computed = world
-    selected = list(select(plays))
     for threshold in DECLARED.thresholds:
+        selected = list(select(plays, threshold.reward))
         limits = (threshold.quantile, threshold.min_plays, threshold.min_listeners)
         constants = {
             "threshold": threshold.name,
-            "reward": "worth",
+            "reward": threshold.reward,
             "quantile": threshold.quantile,
             "by": list(threshold.by),
             "first_day": DAYS[0],
@@ -118,7 +127,9 @@ def test_plays_are_over_the_threshold_of_their_group(world):
         ]
     thresholds = pa.Table.from_pylist(computed)
     old = pa.Table.from_pylist([row | {"ds": DAYS[0], "value": 1e9} for row in computed])
-    labels = pa.Table.from_pylist([row | {"worth": int(row["value"])} for row, _ in given])
+    labels = pa.Table.from_pylist(
+        [row | {"worth": int(row["value"]), "gain": row["value"]} for row, _ in given]
+    )
     over = compare_with_threshold(labels, pa.concat_tables([old, thresholds]), "fine").to_pylist()
     assert over == [row["value"] > limit for row, limit in given] and {True, False} == set(over)
     assert len({limit for _, limit in given}) > 2
