@@ -29,6 +29,7 @@ from segue.names import read_names
 from segue.neighbours import Neighbours
 from segue.ranking_set import RankingSet, build_ranking_set
 from segue.releases import Release, Root, TableVersion
+from segue.roots import make_absolute
 from segue.spaces import describe_spaces, find_first_days
 from segue.storage import DEPRECATED, REMOVED, SPACE, Snapshot, table_uri
 from segue.training_set import check_no_outcomes, name_columns, training_set
@@ -39,7 +40,8 @@ class Store:
     """One release. Make one with `segue.open`."""
 
     def __init__(self, root: Root, release: Release) -> None:
-        self.root = root
+        # tables are opened when they are asked for: by then, or in a worker, another folder may be the working one
+        self.root = make_absolute(root)
         self._release = release
         self._snapshots: dict[str, Snapshot] = {}
 

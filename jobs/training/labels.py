@@ -21,6 +21,7 @@ from jobs.training.requests import add_item_ids, check_requests
 from schemas import CONTRACTS, Contract
 from schemas.common import AVAILABLE_AT, DS, FEATURE_AT, quote_name
 from segue.instants import describe_too_late
+from segue.roots import make_absolute
 from segue.storage import is_delta
 
 if TYPE_CHECKING:
@@ -83,7 +84,7 @@ def locate_labels(path: str) -> str:
     if find_label_table(path):
         return path
     # a submitted step's path without a scheme is one of the cluster's file system
-    return path if "://" in path or is_submitted() else os.path.abspath(os.path.expanduser(path))
+    return path if is_submitted() else make_absolute(path)
 
 
 def find_labels(job: Job, request: Request, added: Sequence[str]) -> Labels:
