@@ -14,6 +14,7 @@ from segue.impressions import CENSORED, KEY, POSITION, RIPE, UNRIPE, check_order
 from segue.instants import round_instants
 from segue.keys import is_text, to_text
 from segue.lookup import Ints, Key
+from segue.take import take_rows
 
 Floats = NDArray[np.float64]
 # Known when a list is made only because it was made: a model that learns from them learns the policy of the log.
@@ -74,7 +75,7 @@ def sort_rows(rows: pa.Table, group: str, at: str) -> tuple[pa.Table, NDArray[np
         keys = {**place_of_row, KEY: to_text(ids) if is_text(ids.type) else ids}
         order = _sort_indices(keys)
         _check_unique(_follow_equal(keys, order))
-    return rows.take(pa.array(order)), np.bincount(of_row).astype(np.int32)
+    return take_rows(rows, pa.array(order)), np.bincount(of_row).astype(np.int32)
 
 
 def _without_nan(positions: pa.ChunkedArray) -> pa.ChunkedArray:

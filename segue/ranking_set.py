@@ -30,6 +30,7 @@ from segue.names import read_names
 from segue.ranking_rows import REASONS, Floats, check_columns, check_one, find_reasons, sort_rows, to_numbers
 from segue.splits import SPLITS, read_instants, read_shares, split_by_share, split_by_time
 from segue.storage import filesystem
+from segue.take import take_values
 
 MANIFEST = "_manifest.json"
 
@@ -152,7 +153,7 @@ class RankingSet:
     def _of_requests(self, name: str) -> pa.ChunkedArray:
         """The one value that the rows of each request have in a column."""
         check_one(self.rows, self.sizes, name, self.group)
-        return self.rows[name].take(pa.array(self._starts))
+        return take_values(self.rows[name], pa.array(self._starts))
 
     def _take(self, requests: NDArray[np.bool_]) -> RankingSet:
         rows = self.rows.filter(pa.array(np.repeat(requests, self.sizes)))

@@ -32,6 +32,7 @@ from segue.releases import Release, Root, TableVersion
 from segue.roots import make_absolute
 from segue.spaces import describe_spaces, find_first_days
 from segue.storage import DEPRECATED, REMOVED, SPACE, Snapshot, table_uri
+from segue.take import take_rows
 from segue.training_set import check_no_outcomes, name_columns, training_set
 from segue.watermark import find_newest_complete
 
@@ -134,7 +135,7 @@ class Store:
         )
         place = np.full(len(texts), -1)
         place[present] = places
-        rows = matches.take(pa.array(place, mask=place < 0))
+        rows = take_rows(matches, pa.array(place, mask=place < 0))
         # Arrays make a table whose columns are not 'not null': absent keys have nulls.
         return pa.table([texts if name == entity else rows[name] for name in names], names=names)
 
