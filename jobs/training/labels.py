@@ -25,7 +25,7 @@ from segue.roots import make_absolute
 from segue.storage import is_delta
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame, SparkSession
+    from pyspark.sql import DataFrame, DataFrameReader, SparkSession
     from pyspark.sql.types import DataType
 
 
@@ -196,12 +196,33 @@ def _spell_name(path: str) -> str:
 def _read_csv(spark: SparkSession, path: str) -> DataFrame:
     # the text of a CSV says nothing of types: keys stay text, and the instant is parsed. Quotes are doubled and may
     # hold line ends, as pandas and spreadsheets write them; so one task reads a file, which labels are small enough for
-    rows = spark.read.csv(_spell_name(path), header=True, multiLine=True, quote='"', escape='"')
+    reader = spark.read.options(header=True, multiLine=True, quote='"', escape='"')
+    rows = reader.csv(_spell_name(path))
     if not rows.columns:
         raise WrongUsage(f"labels {path}: there are none; expected a header, and a line for each")
+    _check_fields(reader, path, rows.columns)
     first = rows.columns[0]
     # a byte order mark would be a part of the first name
     return rows.withColumnRenamed(first, first.lstrip("\ufeff"))
+
+
+def _check_fields(reader: DataFrameReader, path: str, names: Sequence[str]) -> None:
+    """Raises WrongUsage where a line has more or fewer fields than the header: Spark drops the ones, makes nulls of
+    the others, and after a comma without quotes takes each value for that of another column."""
+    from pyspark.sql import functions as F
+
+    # longer than any name, so that it is none of them
+    line = "_" * (1 + max(map(len, names)))
+    schema = ", ".join(f"{quote_name(name)} string" for name in (*names, line))
+    # a column that nobody asks for would not be counted
+    reader = reader.options(columnNameOfCorruptRecord=line, columnPruning=False)
+    rows = reader.schema(schema).csv(_spell_name(path))
+    ((count, first),) = rows.agg(F.count(line), F.first(line, ignorenulls=True)).collect()
+    if count:
+        raise WrongUsage(
+            f"labels {path}: lines with more or fewer fields than the {len(names)} of the header: {count:,}; the first "
+            f"is {first.strip()[:200]!r}. Write all fields of each line, and values with commas in quotes"
+        )
 
 
 def _with_instants(rows: DataFrame, path: str, at: str) -> DataFrame:
