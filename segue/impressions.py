@@ -1,29 +1,38 @@
-"""Impressions of a release, and which of them led to a play: the labels of ranking sets."""
+"""Impressions of a release: the requests of ranking sets, whole."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
+from collections.abc import Callable, Sequence
+from datetime import UTC, date, datetime, time
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from segue.errors import SegueError, UsageError
-from segue.instants import AGES, from_micros, round_instants, to_micros
-from segue.keys import is_text, replace_views, to_text
+from segue.errors import SegueError, UsageError, list_names
+from segue.instants import (
+    AGES,
+    UNIT_HINT,
+    describe_too_late,
+    find_last,
+    from_micros,
+    round_instants,
+    to_micros,
+)
+from segue.keys import is_text, read_texts, replace_views, to_text
 from segue.lookup import Ints, Key
-from segue.storage import Snapshot
+from segue.storage import DataFile, Snapshot
+
+Flags = NDArray[np.bool_]
 
 KEY, REQUEST, LISTENER, AT, POSITION = "impression_id", "request_id", "user_id", "shown_at", "position"
-TAKEN = "taken"
 # Whether a label is known; as in columns that `segue training-set` writes.
 RIPE, UNRIPE, CENSORED = STATUSES = ("ripe", "unripe", "censored")
-_DAY = 86_400_000_000
-_MILLISECOND = timedelta(milliseconds=1)
+# Of `impression_rewards`: before it is ripe, nothing is known of what an impression led to.
+FIRST_STATUS = "status_0d"
+DAY = 86_400_000_000
 
 
 def status_name(label: str) -> str:
@@ -34,6 +43,12 @@ def status_name(label: str) -> str:
     # a trend compares the time after a label with as long a time after that
     days = int(outcome[3]) * (2 if outcome[2].endswith("_trend") else 1)
     return f"{outcome[1]}__status_next_{days}d"
+
+
+def horizon_status_name(label: str) -> str | None:
+    """The same column as tables of rewards have it, by the days that the label's name ends with: `returns_7d`."""
+    horizon = re.search(r"_(\d+d)$", label, re.ASCII)
+    return f"status_{horizon[1]}" if horizon else None
 
 
 # --- which are read
@@ -62,6 +77,7 @@ def find_impressions(
         )
     if days is not None:
         raise UsageError("days are of a table of the release", "filter the rows by whole requests")
+    check_names(impressions.column_names)
     _check_requests(impressions.column_names, "the given table")
     return replace_views(impressions)
 
@@ -73,16 +89,19 @@ def check_order(rows: pa.Table, group: str, at: str) -> None:
     plain = type_.value_type if pa.types.is_dictionary(type_) else type_
     if not (pa.types.is_timestamp(plain) or pa.types.is_null(plain)):
         raise UsageError(f"rows need {at!r} as timestamps; got {type_}", "make them of it, in UTC")
-    if POSITION in rows.column_names and not _is_number(type_ := rows.schema.field(POSITION).type):
+    if POSITION in rows.column_names and not is_number(type_ := rows.schema.field(POSITION).type):
         # as text 10 comes before 9
         hint = "make numbers of it, or give the column another name"
         raise UsageError(f"rows are in the order of {POSITION!r}, a number; got {type_}", hint)
     for name in (group, at):
         if nulls := rows[name].null_count:
             raise UsageError(f"{nulls:,} of {rows.num_rows:,} rows have no {name!r}; every row needs it")
+    last = find_last(rows[at])
+    if last is not None and (problem := describe_too_late(at, last)):
+        raise UsageError(f"rows: {problem}", UNIT_HINT)
 
 
-def _is_number(type_: pa.DataType) -> bool:
+def is_number(type_: pa.DataType) -> bool:
     # a column that nobody filled in is of nulls; half floats are sorted by nobody
     kinds = (
         pa.types.is_integer,
@@ -92,6 +111,15 @@ def _is_number(type_: pa.DataType) -> bool:
         pa.types.is_null,
     )
     return any(kind(type_) for kind in kinds)
+
+
+def check_names(names: Sequence[str]) -> None:
+    """Raises UsageError where a name is that of several columns: Arrow allows that, and reads none of them by it."""
+    if several := sorted({name for name in names if names.count(name) > 1}):
+        raise UsageError(
+            f"rows have several columns named {list_names(several)}; expected one of each name",
+            "rename or leave out the others",
+        )
 
 
 def _check_requests(names: Sequence[str], what: str) -> None:
@@ -113,27 +141,51 @@ def _read_days(days: tuple[date | str, date | str]) -> tuple[date, date]:
 
 def _read(snapshot: Snapshot, names: Sequence[str], days: tuple[date, date] | None) -> pa.Table:
     if days is None:
-        return snapshot.read(snapshot.files, names)
-    first, last = days
+        rows = snapshot.read(snapshot.files, names)
+        check_order(rows, REQUEST, AT)
+        requests, begin, end = _find_spans(rows)
+        _check_spans(requests, begin, end)
+        return rows
     # a request at midnight has rows on two days; which is its own is only known with both
-    first_read, last_read = first - timedelta(days=1), last + timedelta(days=1)
-    near = [file for file in snapshot.files if first_read <= file.partition["ds"] <= last_read]
-    rows = snapshot.read(near, names)
-    check_order(rows, REQUEST, AT)
-    return _keep_requests(rows, first, last)
+    near = _list_files(snapshot, days, 1)
+    # and one whose other rows lie a day further off, or whose id is used again each day, would be cut unseen
+    around = [file for file in _list_files(snapshot, days, 2) if file not in near]
+    return _keep_requests(snapshot.read(near, names), snapshot.read(around, [REQUEST, AT]), *days)
 
 
-def _keep_requests(rows: pa.Table, first: date, last: date) -> pa.Table:
-    requests, at = Key.of(rows[REQUEST]), round_instants(rows[AT])[0]
+def _list_files(snapshot: Snapshot, days: tuple[date, date], margin: int) -> list[DataFile]:
+    """Of these days, and of so many on either side."""
+    # as numbers, which go on where the calendar ends
+    first, last = (day.toordinal() for day in days)
+    return [f for f in snapshot.files if first - margin <= f.partition["ds"].toordinal() <= last + margin]
+
+
+def _keep_requests(rows: pa.Table, around: pa.Table, first: date, last: date) -> pa.Table:
+    """The rows of requests that began on these days; `around` has requests and instants of rows further off."""
+    seen = pa.concat_tables([rows.select([REQUEST, AT]), around])
+    check_order(seen, REQUEST, AT)
+    requests, begin, end = _find_spans(seen)
+    opens, closes = to_midnight(first), to_midnight(last) + DAY
+    # one that is none of these days', however long it lasts, is nobody's concern here
+    _check_spans(requests, begin, end, (begin < closes) & (end >= opens))
+    is_of_days = (begin >= opens) & (begin < closes)
+    return rows.filter(pa.array(is_of_days[requests.codes[: rows.num_rows]]))
+
+
+def _find_spans(rows: pa.Table) -> tuple[Key, Ints, Ints]:
+    """Requests, and the first and the last instant of each."""
+    requests, at = Key.of(read_texts(rows, REQUEST, "the rows")), round_instants(rows[AT])[0]
     begin, end = (reduce_by(ufunc, requests, at) for ufunc in (np.minimum, np.maximum))
-    is_of_days = (begin >= _midnight(first)) & (begin < _midnight(last) + _DAY)
-    if len(long := np.flatnonzero(is_of_days & (end - begin >= _DAY))):
+    return requests, begin, end
+
+
+def _check_spans(requests: Key, begin: Ints, end: Ints, is_requested: bool | Flags = True) -> None:
+    if len(long := np.flatnonzero(is_requested & (end - begin >= DAY))):
         raise SegueError(
             f"request {requests.values[int(long[0])].as_py()!r} lasts from {from_micros(int(begin[long[0]]))} to "
             f"{from_micros(int(end[long[0]]))}; expected less than a day",
-            f"{REQUEST} names one slate, and no session or listener",
+            f"{REQUEST} names one slate, and no session or listener; and no later slate has the id again",
         )
-    return rows.filter(pa.array(is_of_days[requests.codes]))
 
 
 def reduce_by(ufunc: np.ufunc, key: Key, values: Ints) -> Ints:
@@ -143,7 +195,7 @@ def reduce_by(ufunc: np.ufunc, key: Key, values: Ints) -> Ints:
     return found
 
 
-def _midnight(day: date) -> int:
+def to_midnight(day: date) -> int:
     return to_micros(datetime.combine(day, time(), UTC))
 
 
@@ -156,138 +208,3 @@ def add_item_ids(rows: pa.Table, keys: Sequence[str]) -> pa.Table:
             of_type = pc.equal(to_text(rows["item_type"]), key.removesuffix("_id"))
             rows = rows.append_column(key, pc.if_else(of_type, rows["item_id"], None))
     return rows
-
-
-# --- what they led to
-
-
-@dataclass(frozen=True)
-class Observation:
-    """What there is of plays and of what led to them, in microseconds: from `begin` to `end`, and all of it that
-    was delivered before `through`."""
-
-    begin: int
-    end: int
-    through: int
-
-    @classmethod
-    def of(
-        cls, plays: Sequence[date], attributions: Sequence[date], complete_through: datetime | None
-    ) -> Observation:
-        """Of the days of both tables, and up to when the attributions are complete, if that is known."""
-        if not plays or not attributions:
-            return cls(AGES, AGES, AGES)
-        # days on which nothing led to a play look as those that were not made yet
-        end_of_both = _midnight(attributions[-1]) + _DAY
-        through = end_of_both if complete_through is None else to_micros(complete_through)
-        if attributions[-1] < plays[-1]:
-            through = min(through, end_of_both)
-        return cls(_midnight(plays[0]), _midnight(plays[-1]) + _DAY, through)
-
-
-def label_taken(
-    rows: pa.Table,
-    snapshot: Callable[[str], Snapshot],
-    complete_through: Mapping[str, datetime | None],
-    within: timedelta | None,
-    rule: str | None,
-    is_given: bool,
-) -> pa.Table:
-    """As `add_taken`, of a release; `is_given` are rows that were not read from it."""
-    if KEY not in rows.column_names:
-        raise UsageError.unknown(
-            "column", KEY, rows.column_names, "the impressions, by which plays are theirs"
-        )
-    attributions = snapshot("attributions")
-    through = complete_through[attributions.name]
-    observation = Observation.of(snapshot("sessions").days, attributions.days, through)
-    # rows of another place may be of impressions that were erased here, or are not here yet
-    known = find_known(rows, snapshot("impressions")) if is_given else None
-    return add_taken(rows, attributions, within, rule, observation, known)
-
-
-def check_taken_is_computed(is_computed: bool, within: timedelta | None, rule: str | None) -> None:
-    """Raises UsageError where it is said how `taken` is computed, and it is not."""
-    given = {"taken_within": within, "rule": rule}
-    if not is_computed and (names := [name for name, value in given.items() if value is not None]):
-        raise UsageError(
-            f"{' and '.join(names)}: of the label {TAKEN!r} as it is made from attributions; here it is no label, or "
-            "rows have it as a column",
-            f"leave it out; or label by {TAKEN!r}, of rows without such a column",
-        )
-
-
-def add_taken(
-    rows: pa.Table,
-    attributions: Snapshot,
-    within: timedelta | None,
-    rule: str | None,
-    observation: Observation,
-    known: NDArray[np.bool_] | None = None,
-) -> pa.Table:
-    """With `taken`, whether each impression led to a play within that time, and `taken_status`.
-
-    Args:
-        known: whether the release has each impression; all are where this is not given.
-
-    Raises:
-        UsageError: a time that is no whole number of milliseconds above 0; a rule that there is not, or several
-            and none is named.
-    """
-    if not isinstance(within, timedelta) or within <= timedelta() or within % _MILLISECOND:
-        raise UsageError(
-            f"taken_within is a datetime.timedelta of whole milliseconds; got {within!r}",
-            "timedelta(days=1), say",
-        )
-    at = round_instants(rows[AT])[0]
-    status = _find_status(at, within // timedelta(microseconds=1), observation)
-    if known is not None:
-        status = np.where(known, status, STATUSES.index(CENSORED))
-    is_taken = pc.is_in(to_text(rows[KEY]), _read_taken(attributions, at, within, rule))
-    taken = pc.if_else(pa.array(status == STATUSES.index(RIPE)), is_taken, None)
-    rows = rows.append_column(TAKEN, taken)
-    return rows.append_column(status_name(TAKEN), pa.array(STATUSES).take(pa.array(status)))
-
-
-def _find_status(at: Ints, within: int, observation: Observation) -> Ints:
-    """The place in `STATUSES` of each instant's."""
-    end = at + within
-    # of before the first play nothing is known; and a history that ended long ago was delivered, without its end
-    lost, late = at < observation.begin, end > observation.end
-    ripe, unripe, censored = range(len(STATUSES))
-    status = np.where(end > observation.through, unripe, np.where(late, censored, ripe))
-    return np.where(lost, censored, status)
-
-
-def _read_taken(attributions: Snapshot, at: Ints, within: timedelta, rule: str | None) -> pa.Array:
-    """Ids of the impressions that led to a play in time."""
-    if not len(at):
-        return pa.array([], pa.large_string())
-    # a row lies under the day of the play
-    first, last = from_micros(int(at.min())).date(), (from_micros(int(at.max())) + within).date()
-    files = [file for file in attributions.files if first <= file.partition["ds"] <= last]
-    rows = attributions.read(files, ["rule_id", KEY, "delay_ms"])
-    rules = sorted(filter(None, rows["rule_id"].unique().to_pylist()))
-    if rule is None and len(rules) > 1:
-        raise UsageError(
-            f"impressions led to plays by several rules ({', '.join(rules)})", "name one with rule="
-        )
-    # on days on which nothing led to a play there is no rule at all
-    if rules and rule is not None and rule not in rules:
-        raise UsageError.unknown("rule", rule, rules, f"table {attributions.name} on these days")
-    in_time = pc.less(rows["delay_ms"], within // _MILLISECOND)
-    of_rule = in_time if rule is None else pc.and_(in_time, pc.equal(rows["rule_id"], rule))
-    return _to_set(rows.filter(of_rule)[KEY])
-
-
-def find_known(rows: pa.Table, snapshot: Snapshot) -> NDArray[np.bool_]:
-    """Whether a table of impressions has each of these: of others nobody can say what they led to."""
-    at = round_instants(rows[AT])[0]
-    days = {from_micros(int(each) * _DAY).date() for each in np.unique(at // _DAY)} if len(at) else set()
-    ids = snapshot.read([file for file in snapshot.files if file.partition["ds"] in days], [KEY])[KEY]
-    known: NDArray[np.bool_] = pc.is_in(to_text(rows[KEY]), _to_set(ids)).to_numpy()
-    return known
-
-
-def _to_set(ids: pa.ChunkedArray) -> pa.Array:
-    return to_text(ids).combine_chunks()

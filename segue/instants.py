@@ -18,6 +18,7 @@ AGES = 2**61
 UNITS = {"s": 1_000_000, "ms": 1_000, "us": 1}
 # After 400 years the calendar is the same again.
 CYCLE = 146_097 * 86_400_000_000
+UNIT_HINT = "cast the column from its numbers to the right unit"
 # What instants are that come out so many times too late.
 _TAKEN_FOR = {
     10**3: "milliseconds that are taken for seconds, or microseconds for milliseconds",

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from segue.errors import UsageError
+from segue.errors import UsageError, first_line
 
 CAST_HINT = "with cast_keys=True whole numbers become their digits, 7 is '7', and bytes are read as UTF-8"
 
@@ -59,6 +59,19 @@ def to_text(column: pa.ChunkedArray) -> pa.ChunkedArray:
     if pa.types.is_fixed_size_binary(column.type):  # which Arrow casts to no text
         column = column.cast(pa.large_binary())
     return column.cast(pa.large_string())
+
+
+def read_texts(rows: pa.Table, name: str, whose: str) -> pa.ChunkedArray:
+    """A column of keys as text, however it has them.
+
+    Raises:
+        UsageError: bytes that are no UTF-8, lists, or others that no text is made of.
+    """
+    try:
+        return to_text(rows[name])
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as problem:
+        text = f"{name!r} of {whose} cannot be read as text: {first_line(problem)}"
+        raise UsageError(text, "give it as strings") from None
 
 
 def decode_runs(column: pa.ChunkedArray) -> pa.ChunkedArray:

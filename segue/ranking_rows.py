@@ -10,9 +10,21 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from segue.errors import SegueError, UsageError, list_names
-from segue.impressions import CENSORED, KEY, POSITION, RIPE, UNRIPE, check_order, reduce_by, status_name
+from segue.impressions import (
+    CENSORED,
+    FIRST_STATUS,
+    KEY,
+    POSITION,
+    RIPE,
+    UNRIPE,
+    check_names,
+    check_order,
+    horizon_status_name,
+    reduce_by,
+    status_name,
+)
 from segue.instants import round_instants
-from segue.keys import is_text, to_text
+from segue.keys import is_text, read_texts
 from segue.lookup import Ints, Key
 from segue.take import take_rows
 
@@ -38,6 +50,7 @@ def check_columns(
 ) -> None:
     if not labels:
         raise UsageError("a ranking set needs a label", 'such as labels=["taken"]')
+    check_names(rows.column_names)
     for name in (group, at, *features, *labels):
         if name not in rows.column_names:
             raise UsageError.unknown("column", name, rows.column_names, "the rows of the ranking set")
@@ -58,7 +71,7 @@ def sort_rows(rows: pa.Table, group: str, at: str) -> tuple[pa.Table, NDArray[np
     That depends on the rows alone, as far as they have these; of one request, rows that tie in what they have of them
     stay in the order in which they came.
     """
-    requests = Key.of(rows[group])
+    requests = Key.of(read_texts(rows, group, "the rows"))
     first = reduce_by(np.minimum, requests, round_instants(rows[at])[0])
     by_instant = _sort_indices({"first": pa.array(first), "id": requests.values})
     place = np.empty_like(first)
@@ -72,10 +85,15 @@ def sort_rows(rows: pa.Table, group: str, at: str) -> tuple[pa.Table, NDArray[np
     if KEY in rows.column_names and _follow_equal(place_of_row, order).any():
         ids = rows[KEY]
         # of a dictionary, as pandas has categories, nothing is sorted
-        keys = {**place_of_row, KEY: to_text(ids) if is_text(ids.type) else ids}
+        keys = {**place_of_row, KEY: ids if _is_sorted(ids.type) else read_texts(rows, KEY, "the rows")}
         order = _sort_indices(keys)
         _check_unique(_follow_equal(keys, order))
     return take_rows(rows, pa.array(order)), np.bincount(of_row).astype(np.int32)
+
+
+def _is_sorted(type_: pa.DataType) -> bool:
+    """Whether Arrow sorts these as they are; texts too, but not where they are in a dictionary."""
+    return not (is_text(type_) or pa.types.is_nested(type_))
 
 
 def _without_nan(positions: pa.ChunkedArray) -> pa.ChunkedArray:
@@ -117,7 +135,7 @@ def check_one(rows: pa.Table, sizes: NDArray[np.int32], name: str, group: str) -
         raise UsageError(
             f"requests cannot be split by {name}, which is {rows[name].type}; give a text or a number"
         )
-    codes = Key.of(rows[name]).codes
+    codes = Key.of(read_texts(rows, name, "the rows")).codes
     differs = codes[1:] != codes[:-1]
     differs[np.cumsum(sizes)[:-1] - 1] = False
     if differs.any():
@@ -132,13 +150,27 @@ def find_reasons(rows: pa.Table, labels: Sequence[str]) -> Ints:
     """Of each row, the place in `REASONS` of why one of its labels is not known, 0 where all are."""
     reasons = np.zeros(rows.num_rows, np.int64)
     for label in labels:
-        found = pc.is_null(rows[label], nan_is_null=True).to_numpy().astype(np.int64)
-        status = status_name(label)
-        if status in rows.column_names:
-            codes = pc.index_in(rows[status], pa.array([RIPE, None, UNRIPE, CENSORED]))
-            # a value beside a status that says otherwise is one of a window that is not over
-            found = np.maximum(found, codes.fill_null(1).to_numpy())
-        reasons = np.maximum(reasons, found)
+        reasons = np.maximum(reasons, _find_reasons_of(rows, label))
+    return reasons
+
+
+def _find_reasons_of(rows: pa.Table, label: str) -> Ints:
+    found: Ints = pc.is_null(rows[label], nan_is_null=True).to_numpy().astype(np.int64)
+    own = next(
+        (name for name in (status_name(label), horizon_status_name(label)) if name in rows.column_names), None
+    )
+    if own is not None:
+        # a value beside a status that says otherwise is one of a window that is not over
+        return np.maximum(found, _read_reasons(rows, own))
+    if FIRST_STATUS in rows.column_names:
+        # it is that of other labels too: what has a value all the same is known without it, as a position is
+        return np.where(found, np.maximum(found, _read_reasons(rows, FIRST_STATUS)), found)
+    return found
+
+
+def _read_reasons(rows: pa.Table, status: str) -> Ints:
+    codes = pc.index_in(rows[status], pa.array([RIPE, None, UNRIPE, CENSORED]))
+    reasons: Ints = codes.fill_null(1).to_numpy().astype(np.int64)
     return reasons
 
 

@@ -13,16 +13,7 @@ import pyarrow as pa
 
 from segue.errors import SegueError, UsageError
 from segue.idle_rows import list_earlier_files, read_day
-from segue.impressions import (
-    AT,
-    REQUEST,
-    TAKEN,
-    add_item_ids,
-    check_order,
-    check_taken_is_computed,
-    find_impressions,
-    label_taken,
-)
+from segue.impressions import AT, REQUEST, add_item_ids, check_order, find_impressions
 from segue.keys import read_keys
 from segue.lookup import Key
 from segue.names import read_names
@@ -33,6 +24,7 @@ from segue.roots import make_absolute
 from segue.spaces import describe_spaces, find_first_days
 from segue.storage import DEPRECATED, REMOVED, SPACE, Snapshot, table_uri
 from segue.take import take_rows
+from segue.taken import TAKEN, check_taken_is_computed, label_taken
 from segue.training_set import check_no_outcomes, name_columns, training_set
 from segue.watermark import find_newest_complete
 

@@ -15,10 +15,19 @@ from types import MappingProxyType
 import numpy as np
 import pyarrow as pa
 
-from segue.errors import SegueError, UsageError, first_line, list_names
+from segue.errors import SegueError, UsageError, list_names
 from segue.idle_rows import read_day
-from segue.instants import AGES, INSTANT, describe_too_late, find_last, from_micros, round_instants, to_micros
-from segue.keys import CAST_HINT, can_cast, is_text, to_text, value_type
+from segue.instants import (
+    AGES,
+    INSTANT,
+    UNIT_HINT,
+    describe_too_late,
+    find_last,
+    from_micros,
+    round_instants,
+    to_micros,
+)
+from segue.keys import CAST_HINT, can_cast, is_text, read_texts, value_type
 from segue.lookup import Ints, Key
 from segue.names import read_names
 from segue.publications import Publications
@@ -54,7 +63,7 @@ def training_set(
     _check(labels, at, tables, cast_keys)
     last = find_last(labels[at])
     if last is not None and (problem := describe_too_late(at, last)):
-        raise UsageError(f"labels: {problem}", "cast the column from its numbers to the right unit")
+        raise UsageError(f"labels: {problem}", UNIT_HINT)
     names = [table.snapshot.name for table in tables]
     limits = {name: complete_through[name] for name in names if name in complete_through}
     if limits:
@@ -215,16 +224,8 @@ class _Labels:
     def __init__(self, table: pa.Table, at: str) -> None:
         self.at, self.at_latest = round_instants(table[at])
         # Encoded once, however many tables have it.
-        self.key = cache(lambda name: Key.of(_read_texts(table, name)))
-        self.has = cache(lambda name: _read_texts(table, name).is_valid().to_numpy())
-
-
-def _read_texts(labels: pa.Table, key: str) -> pa.ChunkedArray:
-    try:
-        return to_text(labels[key])
-    except pa.ArrowInvalid as problem:
-        text = f"{key!r} of the labels cannot be read as text: {first_line(problem)}"
-        raise UsageError(text, "give it as strings") from None
+        self.key = cache(lambda name: Key.of(read_texts(table, name, "the labels")))
+        self.has = cache(lambda name: read_texts(table, name, "the labels").is_valid().to_numpy())
 
 
 def _add_features(rows: pa.Table, at: str, tables: Sequence[_TableRequest], max_age: int) -> pa.Table:

@@ -21,9 +21,10 @@ from reference.laid_impressions import RULE, attributions_table, impressions_tab
 from schemas.operations import OPERATIONS
 from schemas.outcomes import Outcome
 from segue import SegueError, UsageError, build_ranking_set, read_ranking_set
-from segue.impressions import KEY, Observation, status_name
+from segue.impressions import KEY, status_name
 from segue.instants import INSTANT, to_micros
 from segue.splits import SPLITS, split_by_share
+from segue.taken import Observation
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 HOUR, DAY, US = timedelta(hours=1), timedelta(days=1), timedelta(microseconds=1)
@@ -554,12 +555,135 @@ def test_a_request_of_a_release_says_what_it_lacks(world):
         store.training_set(table([row()]), [], outcomes=["user_features:plays_count_7d"])
 
 
-def test_a_request_of_more_than_a_day_is_refused(tmp_path):
-    shown = [row("session", n, shown_at=NOON + n * DAY / 2) for n in range(3)]
+# each of rows at noon of these days of March; and of which days a request would be cut unseen
+LONG_REQUESTS = {
+    "a session of a day": ([2, 2.5, 3], [2, 3]),
+    "two days apart": ([2, 4], [2, 3, 4]),
+    "an id that is used again each day": ([1, 2, 3, 4, 5, 6, 7, 8], [1, 4, 8]),
+}
+
+
+@pytest.mark.parametrize(("at", "days"), LONG_REQUESTS.values(), ids=LONG_REQUESTS)
+def test_a_request_of_more_than_a_day_is_refused(tmp_path, at, days):
+    shown = [row("long", n, shown_at=midnight(1) + (day - 0.5) * DAY) for n, day in enumerate(at)]
+    others = [row(f"of {day}", 1, shown_at=midnight(day)) for day in (1, 8)]
+    store = lay(tmp_path / "root", impressions=impressions_table([*shown, *others]))
+    for each in [None, *((date(2026, 3, day),) * 2 for day in days)]:
+        with pytest.raises(SegueError, match=r"request 'long' lasts from 2026-03-0\d 12.*no later slate"):
+            store.ranking_set(labels=["position"], days=each)
+            pytest.fail(f"days={each}: a request that lasts for days was cut or taken as one slate")
+
+
+def test_a_long_request_of_other_days_is_no_concern_of_these(tmp_path):
+    shown = [row("long", n, shown_at=midnight(day)) for n, day in enumerate((2, 4))]
+    shown += [row("of 5", 1, shown_at=midnight(5)), row("of 1", 1, shown_at=midnight(2) - US)]
     store = lay(tmp_path / "root", impressions=impressions_table(shown))
-    assert len(store.ranking_set(labels=["position"]).sizes) == 1
-    with pytest.raises(SegueError, match="request 'session' lasts from 2026-03-02 12"):
-        store.ranking_set(labels=["position"], days=("2026-03-02", "2026-03-02"))
+    for days, expected in (
+        (("2026-03-05", "2026-03-05"), ["of 5 1"]),
+        (("2026-03-01", date(2026, 3, 1)), ["of 1 1"]),
+        (("2026-03-05", date.max), ["of 5 1"]),
+        ((date.min, "2026-03-01"), ["of 1 1"]),
+    ):
+        assert ids(store.ranking_set(labels=["position"], days=days)) == expected
+
+
+def test_rules_are_those_of_the_table_and_not_of_the_days_alone(tmp_path):
+    shown = [row("a", 1, shown_at=midnight(2)), row("b", 1, shown_at=midnight(3))]
+    led = [
+        {"impression_id": f"{id_} 1", "rule_id": rule, "played_at": midnight(day) + US, "delay_ms": 5}
+        for id_, rule, day in (("a", "artist", 2), ("b", "track", 3), ("of no slate", "track", 5))
+    ]
+    days = sessions_table([date(2026, 3, day) for day in (2, 3, 4, 5)])
+    tables = {"impressions": impressions_table(shown), "attributions": attributions_table(led)}
+    store = lay(tmp_path / "root", THROUGH, **tables, sessions=days)
+    second = {"days": ("2026-03-02", "2026-03-02"), "taken_within": HOUR}
+    assert store.ranking_set(**second, rule="artist").y().tolist() == [1]
+    assert store.ranking_set(**second, rule="track").y().tolist() == [0], "a rule without rows on these days"
+    for rule, problem in (
+        (None, r"several rules \(artist, track\)"),
+        ("nope", "rule 'nope' is unknown in table attributions; known: artist, track"),
+    ):
+        for rows in ({}, second, {"days": ("2026-03-04", "2026-03-04")}):
+            with pytest.raises(UsageError, match=problem):
+                store.ranking_set(**{**second, "days": None, **rows}, rule=rule)
+                pytest.fail(f"{rows}: labels were made by rule={rule!r}")
+
+
+def test_statuses_of_rewards_say_why_they_are_null():
+    statuses = [("unripe", "unripe"), ("ripe", "censored"), ("ripe", "ripe")]
+    rows = table([row(f"r{n}", saved=None) for n in range(3)]).drop_columns(["plays", "taken_status"])
+    for name, values in (
+        ("plays", [None, 0, 2]),
+        ("returns_7d", [None, None, True]),
+        ("completed", [None, True, None]),
+        ("status_0d", [each for each, _ in statuses]),
+        ("status_7d", [each for _, each in statuses]),
+    ):
+        rows = rows.append_column(name, pa.array(values))
+    for label, left_out in (
+        ("plays", {"unripe": 1}),
+        ("returns_7d", {"unripe": 1, "censored": 1}),
+        ("completed", {"unripe": 1, "null": 1}),
+        ("saved", {"null": 2, "unripe": 1}),
+        # known with the impression, whatever comes of it
+        ("position", {}),
+    ):
+        assert build_ranking_set(rows, [], [label]).left_out == left_out, label
+
+
+def of_type(name, values, type_=None):
+    return replace_column(table([row(n=1), row(n=2)]), name, pa.array(values, type_))
+
+
+WRONG_UNIT = pa.array([1_772_625_600_000_000] * 2, pa.timestamp("s", "UTC"))
+
+
+@pytest.mark.parametrize(
+    ("rows", "problem"),
+    [
+        (
+            of_type("shown_at", WRONG_UNIT),
+            "'shown_at' go up to the year .*microseconds that are taken for sec",
+        ),
+        (of_type("request_id", [b"\xff" * 16] * 2, pa.binary(16)), "'request_id' of the rows cannot be read"),
+        (
+            of_type("request_id", [b"\xff", b"\xfe"]),
+            "'request_id' of the rows cannot be read as text: Invalid",
+        ),
+        (of_type("request_id", [[1], [2]]), "'request_id' of the rows cannot be read as text: Unsupported"),
+        (of_type("user_id", [b"\xff", b"\xff"]), "'user_id' of the rows cannot be read as text"),
+        (
+            of_type("position", [1, 1])
+            .drop_columns("impression_id")
+            .append_column("impression_id", pa.array([[1], [2]])),
+            "'impression_id' of the rows cannot be read as text",
+        ),
+        (
+            table([row()]).append_column("plays", pa.array([1])),
+            "rows have several columns named plays; expected",
+        ),
+    ],
+)
+def test_rows_that_cannot_be_read_are_refused_in_one_line(world, rows, problem):
+    with pytest.raises(UsageError, match=problem):
+        build_ranking_set(rows, [], ["taken"])
+    with pytest.raises(UsageError, match=problem):
+        world[0].ranking_set([], ["taken"], rows)
+    without = rows.drop_columns(["taken", "taken_status"])
+    with pytest.raises(UsageError, match=problem):
+        world[0].ranking_set([], ["taken"], without, taken_within=HOUR, rule=RULE)
+
+
+def test_ids_of_impressions_that_are_no_text_were_never_shown(world):
+    rows = of_type("impression_id", [b"\xff", b"\xfe"]).drop_columns(["taken", "taken_status"])
+    with pytest.raises(UsageError, match="'impression_id' of the rows cannot be read as text"):
+        world[0].ranking_set([], ["taken"], rows, taken_within=HOUR, rule=RULE)
+
+
+@pytest.mark.parametrize("within", [timedelta(days=10**7), timedelta.max - timedelta(microseconds=999_999)])
+def test_a_time_that_no_calendar_has_is_not_over(world, within):
+    left_out = world[0].ranking_set(taken_within=within, rule=RULE).left_out
+    assert left_out.keys() == {"unripe", "censored"} and left_out["unripe"]
 
 
 def test_listeners_stay_in_their_split_and_another_salt_moves_them():
