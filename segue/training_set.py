@@ -175,10 +175,7 @@ def _to_microseconds(max_age: timedelta | None) -> int:
 
 def _check(labels: pa.Table, at: str, tables: Sequence[_TableRequest], cast_keys: bool) -> None:
     if not isinstance(labels, pa.Table):
-        raise UsageError(
-            f"labels must be a pyarrow.Table; got {type(labels).__name__}",
-            "pyarrow.Table.from_pandas makes one",
-        )
+        raise UsageError.not_a_table("labels", labels)
     _check_column(labels, at, "timestamps", lambda t: pa.types.is_timestamp(t) or pa.types.is_null(t))
     for key in dict.fromkeys(key for table in tables for key in table.keys):
         _check_column(labels, key, "strings", can_cast if cast_keys else is_text)
