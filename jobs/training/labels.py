@@ -214,10 +214,10 @@ def _check_fields(reader: DataFrameReader, path: str, names: Sequence[str]) -> N
     # longer than any name, so that it is none of them
     line = "_" * (1 + max(map(len, names)))
     schema = ", ".join(f"{quote_name(name)} string" for name in (*names, line))
-    # a column that nobody asks for would not be counted
-    reader = reader.options(columnNameOfCorruptRecord=line, columnPruning=False)
-    rows = reader.schema(schema).csv(_spell_name(path))
-    ((count, first),) = rows.agg(F.count(line), F.first(line, ignorenulls=True)).collect()
+    rows = reader.schema(schema).option("columnNameOfCorruptRecord", line).csv(_spell_name(path))
+    # of all columns something, as Spark would neither read nor count those that nobody asks for
+    everything = F.max(F.xxhash64(*(F.col(quote_name(name)) for name in names)))
+    ((count, first, _),) = rows.agg(F.count(line), F.first(line, ignorenulls=True), everything).collect()
     if count:
         raise WrongUsage(
             f"labels {path}: lines with more or fewer fields than the {len(names)} of the header: {count:,}; the first "
