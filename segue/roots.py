@@ -15,12 +15,6 @@ SCHEMES = ("file", "s3", "s3a", "gs", "abfs", "abfss")
 _MISREAD = re.compile(r"%[0-9A-Fa-f]{2}|\\")
 
 
-def make_absolute(path: str | os.PathLike[str]) -> str:
-    """A path that means the same whatever the working folder is or becomes."""
-    text = os.fspath(path)
-    return text.rstrip("/") if "://" in text else os.path.abspath(os.path.expanduser(text))
-
-
 def check_root_name(root: str | os.PathLike[str]) -> None:
     """Raises UsageError; a root that is not there yet is none of its business."""
     if not isinstance(root, str | os.PathLike):

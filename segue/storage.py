@@ -28,7 +28,7 @@ from segue.forks import note_use, run_where_possible
 from segue.idle import Idle
 from segue.names import read_names
 from segue.paged_file import PagedFiles
-from segue.roots import make_absolute
+from segue.paths import make_absolute
 
 # Spark may write timestamps as int96, which as nanoseconds could not hold the year 9999.
 # Page checksums are written by Spark and not looked at by default: a flipped bit would be read as other rows.

@@ -18,9 +18,9 @@ from segue.keys import read_keys
 from segue.lookup import Key
 from segue.names import read_names
 from segue.neighbours import Neighbours
+from segue.paths import make_absolute
 from segue.ranking_set import RankingSet, build_ranking_set
 from segue.releases import Release, Root, TableVersion
-from segue.roots import make_absolute
 from segue.spaces import describe_spaces, find_first_days
 from segue.storage import DEPRECATED, REMOVED, SPACE, Snapshot, table_uri
 from segue.take import take_rows

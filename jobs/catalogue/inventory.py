@@ -24,8 +24,8 @@ from jobs.training.manifest import NAME, Manifest, load
 from jobs.training.record import list_training_sets
 from schemas.releases import RELEASES
 from segue.errors import SegueError
+from segue.paths import make_absolute
 from segue.releases import Release, list_releases, select_unexpired
-from segue.roots import make_absolute
 from segue.storage import Snapshot, filesystem, find_table
 
 # The tables about the others, which are not among them.

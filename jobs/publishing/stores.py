@@ -21,7 +21,8 @@ from jobs.publishing.retention import GRACE
 from jobs.publishing.warehouse import Warehouse
 from jobs.session import is_submitted
 from segue.errors import S3_SETTINGS, UsageError, innermost_cause
-from segue.roots import check_path, make_absolute
+from segue.paths import make_absolute
+from segue.roots import check_path
 from segue.storage import S3, filesystem
 
 # Stores that can refuse to overwrite: conditional puts. HDFS can too, but delta-rs has no client for it.

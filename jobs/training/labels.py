@@ -21,7 +21,7 @@ from jobs.training.requests import add_item_ids, check_requests
 from schemas import CONTRACTS, Contract
 from schemas.common import AVAILABLE_AT, DS, FEATURE_AT, quote_name
 from segue.instants import describe_too_late
-from segue.roots import make_absolute
+from segue.paths import make_absolute
 from segue.storage import is_delta
 
 if TYPE_CHECKING:

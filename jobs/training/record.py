@@ -10,7 +10,7 @@ from jobs.messages import LOG
 from jobs.publishing.state import digest
 from jobs.publishing.warehouse import Warehouse
 from jobs.training.manifest import Manifest, dumps, loads
-from segue.roots import make_absolute
+from segue.paths import make_absolute
 
 FOLDER = ("quality", "training_sets")
 

@@ -12,7 +12,7 @@ from deltalake import DeltaTable
 
 import segue
 from segue import SegueError, UsageError
-from segue.roots import make_absolute
+from segue.paths import make_absolute
 
 DAY, DAY_BEFORE = date(2026, 11, 20), date(2026, 11, 19)
 PUBLISHED = datetime(2026, 11, 21, 2, 30, 0, 123456, UTC)
