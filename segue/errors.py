@@ -45,6 +45,11 @@ class UsageError(SegueError):
     def not_a_list(cls, what: str, value: object) -> UsageError:
         return cls(f"{what} must be a list of strings; got {value}", f"for one, write [{what[:-1]}]")
 
+    @classmethod
+    def not_a_table(cls, what: str, value: object) -> UsageError:
+        text = f"{what} must be a pyarrow.Table; got {type(value).__name__}"
+        return cls(text, "pyarrow.Table.from_pandas makes one")
+
 
 @contextmanager
 def refuse_unwritable(path: object) -> Iterator[None]:

@@ -21,7 +21,7 @@ from segue.instants import (
     round_instants,
     to_micros,
 )
-from segue.keys import is_text, read_texts, replace_views, to_text
+from segue.keys import count_nulls, is_text, read_texts, replace_views, to_text
 from segue.lookup import Ints, Key
 from segue.storage import DataFile, Snapshot
 
@@ -94,7 +94,7 @@ def check_order(rows: pa.Table, group: str, at: str) -> None:
         hint = "make numbers of it, or give the column another name"
         raise UsageError(f"rows are in the order of {POSITION!r}, a number; got {type_}", hint)
     for name in (group, at):
-        if nulls := rows[name].null_count:
+        if nulls := count_nulls(rows[name]):
             raise UsageError(f"{nulls:,} of {rows.num_rows:,} rows have no {name!r}; every row needs it")
     last = find_last(rows[at])
     if last is not None and (problem := describe_too_late(at, last)):

@@ -81,9 +81,20 @@ def decode_runs(column: pa.ChunkedArray) -> pa.ChunkedArray:
     return pa.chunked_array([pc.run_end_decode(chunk) for chunk in column.chunks], value_type(column.type))
 
 
+def count_nulls(column: pa.ChunkedArray) -> int:
+    """Those among the values of a dictionary too, which its indices do not tell from others."""
+    if not pa.types.is_dictionary(column.type):
+        return int(column.null_count)
+    are_null = (pc.take(chunk.dictionary.is_null(), chunk.indices) for chunk in column.chunks)
+    return sum(pc.sum(each.fill_null(True)).as_py() or 0 for each in are_null)
+
+
 def replace_views(rows: pa.Table) -> pa.Table:
-    """With texts and bytes as large ones where they are views, as polars lends them: Arrow takes no rows of views."""
-    return rows.cast(pa.schema(map(_without_views, rows.schema), rows.schema.metadata))
+    """With texts and bytes as large ones where they are views, as polars lends them, and a value for each row where
+    they are runs: Arrow takes no rows of either."""
+    plain = pa.table([decode_runs(column) for column in rows.columns], rows.column_names)
+    fields = [old.with_type(new.type) for old, new in zip(rows.schema, plain.schema, strict=True)]
+    return plain.cast(pa.schema(map(_without_views, fields), rows.schema.metadata))
 
 
 def _without_views(field: pa.Field) -> pa.Field:

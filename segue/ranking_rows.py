@@ -20,12 +20,14 @@ from segue.impressions import (
     check_names,
     check_order,
     horizon_status_name,
+    is_number,
     reduce_by,
     status_name,
 )
 from segue.instants import round_instants
-from segue.keys import is_text, read_texts
+from segue.keys import is_text, read_texts, replace_views, to_text
 from segue.lookup import Ints, Key
+from segue.take import take_rows
 
 Floats = NDArray[np.float64]
 # Known when a list is made only because it was made: a model that learns from them learns the policy of the log.
@@ -44,12 +46,19 @@ NULL = "null"
 REASONS = ("", NULL, UNRIPE, CENSORED)
 
 
+def read_table(rows: pa.Table) -> pa.Table:
+    """The rows, as all of their columns can be sorted and taken; UsageError where they are none of Arrow's."""
+    if not isinstance(rows, pa.Table):
+        raise UsageError.not_a_table("rows", rows)
+    check_names(rows.column_names)
+    return replace_views(rows)
+
+
 def check_columns(
     rows: pa.Table, features: Sequence[str], labels: Sequence[str], group: str, at: str
 ) -> None:
     if not labels:
         raise UsageError("a ranking set needs a label", 'such as labels=["taken"]')
-    check_names(rows.column_names)
     for name in (group, at, *features, *labels):
         if name not in rows.column_names:
             raise UsageError.unknown("column", name, rows.column_names, "the rows of the ranking set")
@@ -87,12 +96,14 @@ def sort_rows(rows: pa.Table, group: str, at: str) -> tuple[pa.Table, NDArray[np
         keys = {**place_of_row, KEY: ids if _is_sorted(ids.type) else read_texts(rows, KEY, "the rows")}
         order = _sort_indices(keys)
         _check_unique(_follow_equal(keys, order))
-    return rows.take(pa.array(order)), np.bincount(of_row).astype(np.int32)
+    return take_rows(rows, pa.array(order)), np.bincount(of_row).astype(np.int32)
 
 
 def _is_sorted(type_: pa.DataType) -> bool:
     """Whether Arrow sorts these as they are; texts too, but not where they are in a dictionary."""
-    return not (is_text(type_) or pa.types.is_nested(type_))
+    kinds = (pa.types.is_binary, pa.types.is_large_binary, pa.types.is_fixed_size_binary)
+    is_plain_number = is_number(type_) and not pa.types.is_null(type_)
+    return is_plain_number or any(kind(type_) for kind in kinds)
 
 
 def _without_nan(positions: pa.ChunkedArray) -> pa.ChunkedArray:
@@ -168,7 +179,13 @@ def _find_reasons_of(rows: pa.Table, label: str) -> Ints:
 
 
 def _read_reasons(rows: pa.Table, status: str) -> Ints:
-    codes = pc.index_in(rows[status], pa.array([RIPE, None, UNRIPE, CENSORED]))
+    column = rows[status]
+    if not is_text(column.type):
+        text = f"{status} says whether a label is known, as {RIPE}, {UNRIPE} or {CENSORED}; got {column.type}"
+        raise UsageError(text, "make texts of it, or give the column another name")
+    # of a column of nulls, which is known of none
+    among = pa.array([RIPE, None, UNRIPE, CENSORED], pa.large_string())
+    codes = pc.index_in(to_text(column), among)
     reasons: Ints = codes.fill_null(1).to_numpy().astype(np.int64)
     return reasons
 

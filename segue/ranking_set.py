@@ -24,12 +24,21 @@ from numpy.typing import NDArray
 from segue.errors import SegueError, UsageError, first_line, list_names
 from segue.impressions import AT, LISTENER, POSITION, REQUEST
 from segue.instants import round_instants
-from segue.keys import replace_views
 from segue.lookup import Ints
 from segue.names import read_names
-from segue.ranking_rows import REASONS, Floats, check_columns, check_one, find_reasons, sort_rows, to_numbers
+from segue.ranking_rows import (
+    REASONS,
+    Floats,
+    check_columns,
+    check_one,
+    find_reasons,
+    read_table,
+    sort_rows,
+    to_numbers,
+)
 from segue.splits import SPLITS, read_instants, read_shares, split_by_share, split_by_time
 from segue.storage import filesystem
+from segue.take import take_values
 
 MANIFEST = "_manifest.json"
 
@@ -94,8 +103,9 @@ class RankingSet:
         Raises:
             UsageError: other rows; an unknown column, or one that can be no feature.
         """
-        names, rows = read_names("features", features), replace_views(rows)
-        if not rows.column(self.group).equals(self.rows.column(self.group)):
+        names, rows = read_names("features", features), read_table(rows)
+        is_grouped = self.group in rows.column_names
+        if not is_grouped or not rows.column(self.group).equals(self.rows.column(self.group)):
             raise UsageError("these are not the rows of the set in its order", "append columns to its `rows`")
         check_columns(rows, names, self.labels, self.group, self.at)
         return replace(self, rows=rows, features=tuple(names))
@@ -152,7 +162,7 @@ class RankingSet:
     def _of_requests(self, name: str) -> pa.ChunkedArray:
         """The one value that the rows of each request have in a column."""
         check_one(self.rows, self.sizes, name, self.group)
-        return self.rows[name].take(pa.array(self._starts))
+        return take_values(self.rows[name], pa.array(self._starts))
 
     def _take(self, requests: NDArray[np.bool_]) -> RankingSet:
         rows = self.rows.filter(pa.array(np.repeat(requests, self.sizes)))
@@ -171,12 +181,13 @@ def build_ranking_set(
     """Of rows in any order, which have all these columns.
 
     Raises:
-        UsageError: a column that there is not, or is no number; a feature that was known only by showing the item; a
-            row without its request or instant; instants that are no timestamps, positions that are no numbers.
+        UsageError: rows that are no pyarrow.Table; a column that there is not, is there twice, or is no number; a
+            feature that was known only by showing the item; a row without its request or instant; instants that are
+            no timestamps, positions that are no numbers, ids or statuses that are no texts.
         SegueError: an impression twice at its place, or a request of several listeners.
     """
     features, labels = read_names("features", features), read_names("labels", labels)
-    rows = replace_views(rows)
+    rows = read_table(rows)
     check_columns(rows, features, labels, group, at)
     rows, sizes = sort_rows(rows, group, at)
     if LISTENER in rows.column_names:

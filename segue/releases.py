@@ -26,6 +26,9 @@ Root = str | os.PathLike[str]
 # living release.
 RELEASE_LIFE = timedelta(days=35)
 
+# That of the setting `release_days` can be no longer; and years more would be past the end of the calendar.
+_LONGEST_LIFE = timedelta(days=3650)
+
 # A release is a file of a few kB. Opening this many takes 50 ms, writing all releases again even less.
 FILES_BEFORE_COMPACTION = 32
 
@@ -137,14 +140,16 @@ def append_release(
     Args:
         after: the id of the release that was the newest when `tables` were chosen, None for none: a slow
             job must not take back what a faster one has released.
-        life: how long it can be opened once there is a newer one; whole days.
+        life: how long it can be opened once there is a newer one; whole days, 1 to 3650.
 
     Raises:
-        UsageError: `tables` is empty.
+        UsageError: `tables` is empty, `day` is no date, or `life` is none.
         SegueError: another release is the newest by now, or other writers kept committing first.
     """
     if not tables:
         raise UsageError("a release holds at least one table; got none")
+    _check_day(day)
+    _check_life(life)
 
     def make_next(releases: list[Release]) -> Release:
         if after != ANY:
@@ -152,6 +157,21 @@ def append_release(
         return _next_release(releases, day, tables, None, life)
 
     return _commit(root, make_next)
+
+
+def _check_day(day: object) -> None:
+    # A datetime is a date to Python; in an id it would leave releases that nothing can read.
+    if isinstance(day, datetime) or not isinstance(day, date):
+        raise UsageError(f"the day of a release is a datetime.date; got {day!r}", "date(2026, 11, 20), say")
+
+
+def _check_life(life: object) -> None:
+    day = timedelta(days=1)
+    if not isinstance(life, timedelta) or life % day or not day <= life <= _LONGEST_LIFE:
+        raise UsageError(
+            f"life is a datetime.timedelta of whole days, 1 to {_LONGEST_LIFE.days}; got {life!r}",
+            "timedelta(days=35), say",
+        )
 
 
 def rollback(root: Root, to: str) -> Release:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
+import re
 
 from segue.errors import S3_SETTINGS, UsageError
 from segue.project import SETTINGS, find_project
 
 # What deltalake and pyarrow both read.
 SCHEMES = ("file", "s3", "s3a", "gs", "abfs", "abfss")
+# In the name of a folder, deltalake takes these for an escape and for a slash, also where a URI escapes them: it would
+# look for tables in another folder.
+_MISREAD = re.compile(r"%[0-9A-Fa-f]{2}|\\")
 
 
 def check_root_name(root: str | os.PathLike[str]) -> None:
@@ -31,11 +35,24 @@ def check_root_name(root: str | os.PathLike[str]) -> None:
         raise UsageError(f"root is {text!r}; give the name of a folder")
     path = os.path.expanduser(text)
     try:
+        # links are followed before it is read
+        check_path(
+            text, os.path.realpath(path), _MISREAD, "no backslash, and no % before two hexadecimal digits"
+        )
         # of a link to nothing too: no folder can be made in its place
         if os.path.lexists(path) and not os.path.isdir(path):
             raise UsageError(f"root {text!r} is no folder; give the one that holds 'tables' and 'releases'")
     except ValueError as problem:  # what no file system can write, as half a surrogate pair
         raise UsageError(f"root {text!r}: {problem}; give the name of a folder") from None
+
+
+def check_path(root: str, path: str, misread: re.Pattern[str], allowed: str) -> None:
+    """Raises UsageError where readers of tables take a part of a local root's path for something else."""
+    if found := misread.search(path):
+        raise UsageError(
+            f"root {root!r}: its path has {found[0]!r}, which readers of tables take for something else than a name; "
+            f"give a folder whose path has {allowed}"
+        )
 
 
 def refuse_missing_root(root: str) -> None:

@@ -28,6 +28,7 @@ from segue.forks import note_use, run_where_possible
 from segue.idle import Idle
 from segue.names import read_names
 from segue.paged_file import PagedFiles
+from segue.paths import make_absolute
 
 # Spark may write timestamps as int96, which as nanoseconds could not hold the year 9999.
 # Page checksums are written by Spark and not looked at by default: a flipped bit would be read as other rows.
@@ -53,11 +54,11 @@ SPACE = "space_id"
 
 
 def table_uri(root: str | os.PathLike[str], table: str) -> str:
-    return join_path(root, "tables", table)
+    return join_path(make_absolute(root), "tables", table)
 
 
 def releases_uri(root: str | os.PathLike[str]) -> str:
-    return join_path(root, "releases")
+    return join_path(make_absolute(root), "releases")
 
 
 def filesystem(uri: str) -> tuple[pafs.FileSystem, str]:

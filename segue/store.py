@@ -18,10 +18,12 @@ from segue.keys import read_keys
 from segue.lookup import Key
 from segue.names import read_names
 from segue.neighbours import Neighbours
+from segue.paths import make_absolute
 from segue.ranking_set import RankingSet, build_ranking_set
 from segue.releases import Release, Root, TableVersion
 from segue.spaces import describe_spaces, find_first_days
 from segue.storage import DEPRECATED, REMOVED, SPACE, Snapshot, table_uri
+from segue.take import take_rows
 from segue.taken import TAKEN, check_taken_is_computed, label_taken
 from segue.training_set import check_no_outcomes, name_columns, training_set
 from segue.watermark import find_newest_complete
@@ -31,7 +33,8 @@ class Store:
     """One release. Make one with `segue.open`."""
 
     def __init__(self, root: Root, release: Release) -> None:
-        self.root = root
+        # tables are opened when they are asked for: by then, or in a worker, another folder may be the working one
+        self.root = make_absolute(root)
         self._release = release
         self._snapshots: dict[str, Snapshot] = {}
 
@@ -124,7 +127,7 @@ class Store:
         )
         place = np.full(len(texts), -1)
         place[present] = places
-        rows = matches.take(pa.array(place, mask=place < 0))
+        rows = take_rows(matches, pa.array(place, mask=place < 0))
         # Arrays make a table whose columns are not 'not null': absent keys have nulls.
         return pa.table([texts if name == entity else rows[name] for name in names], names=names)
 

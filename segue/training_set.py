@@ -33,11 +33,12 @@ from segue.names import read_names
 from segue.publications import Publications
 from segue.spaces import check_has_spaces, resolve_space
 from segue.storage import REMOVED, SPACE, Snapshot
+from segue.take import take_rows
 from segue.watermark import describe_provisional, find_first_provisional_label
 
 # Columns of a daily table that are no features.
 FRAME = ("ds", "feature_at", "available_at", "bucket")
-# Labels joined at once: a column of lists or texts holds no more than 2^31 items in one piece.
+# Labels joined at once, whose places and codes of keys take memory.
 BLOCK = 2**20
 
 
@@ -174,10 +175,7 @@ def _to_microseconds(max_age: timedelta | None) -> int:
 
 def _check(labels: pa.Table, at: str, tables: Sequence[_TableRequest], cast_keys: bool) -> None:
     if not isinstance(labels, pa.Table):
-        raise UsageError(
-            f"labels must be a pyarrow.Table; got {type(labels).__name__}",
-            "pyarrow.Table.from_pandas makes one",
-        )
+        raise UsageError.not_a_table("labels", labels)
     _check_column(labels, at, "timestamps", lambda t: pa.types.is_timestamp(t) or pa.types.is_null(t))
     for key in dict.fromkeys(key for table in tables for key in table.keys):
         _check_column(labels, key, "strings", can_cast if cast_keys else is_text)
@@ -247,7 +245,7 @@ def _join(
     yield "feature_at", pa.array(feature_at, mask=visible < 0).cast(INSTANT)
     keys = {name: labels.key(name) for name in table.keys}
     rows, place = _read_rows(table, keys, np.where(table.in_space[publication], publication, -1))
-    values = rows.take(pa.array(place, mask=place < 0))
+    values = take_rows(rows, pa.array(place, mask=place < 0))
     yield from zip(table.columns, values.columns, strict=True)
 
 

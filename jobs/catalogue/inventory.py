@@ -21,9 +21,10 @@ from jobs.publishing.records import read_newest_audits
 from jobs.publishing.state import find_publication, read_state, read_state_at
 from jobs.publishing.warehouse import OpenedWarehouse, Warehouse
 from jobs.training.manifest import NAME, Manifest, load
-from jobs.training.record import list_training_sets, make_absolute
+from jobs.training.record import list_training_sets
 from schemas.releases import RELEASES
 from segue.errors import SegueError
+from segue.paths import make_absolute
 from segue.releases import Release, list_releases, select_unexpired
 from segue.storage import Snapshot, filesystem, find_table
 

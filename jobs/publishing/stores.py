@@ -20,7 +20,9 @@ from jobs.jars import s3_is_installed
 from jobs.publishing.retention import GRACE
 from jobs.publishing.warehouse import Warehouse
 from jobs.session import is_submitted
-from segue.errors import S3_SETTINGS, innermost_cause
+from segue.errors import S3_SETTINGS, UsageError, innermost_cause
+from segue.paths import make_absolute
+from segue.roots import check_path
 from segue.storage import S3, filesystem
 
 # Stores that can refuse to overwrite: conditional puts. HDFS can too, but delta-rs has no client for it.
@@ -83,11 +85,11 @@ def check_root(root: str) -> str:
 
 
 def _check_name(root: str) -> str:
-    if misread := _MISREAD.search(os.path.abspath(os.path.expanduser(root))):
-        raise WrongUsage(
-            f"root {root!r}: its path has {misread[0]!r}, which readers of tables take for something else than a name; "
-            "give a folder whose path has none of # ? * [ ] { } and backslashes, and no % before two hexadecimal digits"
-        )
+    allowed = "none of # ? * [ ] { } and backslashes, and no % before two hexadecimal digits"
+    try:
+        check_path(root, make_absolute(root), _MISREAD, allowed)
+    except UsageError as problem:
+        raise WrongUsage(str(problem)) from None
     return root
 
 

@@ -21,10 +21,11 @@ from jobs.training.requests import add_item_ids, check_requests
 from schemas import CONTRACTS, Contract
 from schemas.common import AVAILABLE_AT, DS, FEATURE_AT, quote_name
 from segue.instants import describe_too_late
+from segue.paths import make_absolute
 from segue.storage import is_delta
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame, SparkSession
+    from pyspark.sql import DataFrame, DataFrameReader, SparkSession
     from pyspark.sql.types import DataType
 
 
@@ -83,7 +84,7 @@ def locate_labels(path: str) -> str:
     if find_label_table(path):
         return path
     # a submitted step's path without a scheme is one of the cluster's file system
-    return path if "://" in path or is_submitted() else os.path.abspath(os.path.expanduser(path))
+    return path if is_submitted() else make_absolute(path)
 
 
 def find_labels(job: Job, request: Request, added: Sequence[str]) -> Labels:
@@ -195,12 +196,33 @@ def _spell_name(path: str) -> str:
 def _read_csv(spark: SparkSession, path: str) -> DataFrame:
     # the text of a CSV says nothing of types: keys stay text, and the instant is parsed. Quotes are doubled and may
     # hold line ends, as pandas and spreadsheets write them; so one task reads a file, which labels are small enough for
-    rows = spark.read.csv(_spell_name(path), header=True, multiLine=True, quote='"', escape='"')
+    reader = spark.read.options(header=True, multiLine=True, quote='"', escape='"')
+    rows = reader.csv(_spell_name(path))
     if not rows.columns:
         raise WrongUsage(f"labels {path}: there are none; expected a header, and a line for each")
+    _check_fields(reader, path, rows.columns)
     first = rows.columns[0]
     # a byte order mark would be a part of the first name
     return rows.withColumnRenamed(first, first.lstrip("\ufeff"))
+
+
+def _check_fields(reader: DataFrameReader, path: str, names: Sequence[str]) -> None:
+    """Raises WrongUsage where a line has more or fewer fields than the header: Spark drops the ones, makes nulls of
+    the others, and after a comma without quotes takes each value for that of another column."""
+    from pyspark.sql import functions as F
+
+    # longer than any name, so that it is none of them
+    line = "_" * (1 + max(map(len, names)))
+    schema = ", ".join(f"{quote_name(name)} string" for name in (*names, line))
+    rows = reader.schema(schema).option("columnNameOfCorruptRecord", line).csv(_spell_name(path))
+    # of all columns something, as Spark would neither read nor count those that nobody asks for
+    everything = F.max(F.xxhash64(*(F.col(quote_name(name)) for name in names)))
+    ((count, first, _),) = rows.agg(F.count(line), F.first(line, ignorenulls=True), everything).collect()
+    if count:
+        raise WrongUsage(
+            f"labels {path}: lines with more or fewer fields than the {len(names)} of the header: {count:,}; the first "
+            f"is {first.strip()[:200]!r}. Write all fields of each line, and values with commas in quotes"
+        )
 
 
 def _with_instants(rows: DataFrame, path: str, at: str) -> DataFrame:

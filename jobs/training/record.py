@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator
 
 from jobs.errors import first_line
@@ -11,6 +10,7 @@ from jobs.messages import LOG
 from jobs.publishing.state import digest
 from jobs.publishing.warehouse import Warehouse
 from jobs.training.manifest import Manifest, dumps, loads
+from segue.paths import make_absolute
 
 FOLDER = ("quality", "training_sets")
 
@@ -37,8 +37,3 @@ def list_training_sets(warehouse: Warehouse) -> Iterator[tuple[str, Manifest]]:
             yield saved["path"], loads(saved["manifest"])
         except (ValueError, KeyError, TypeError) as problem:
             LOG.warning("%s/%s is no record of a training set: %s", folder, name, first_line(problem))
-
-
-def make_absolute(path: str) -> str:
-    """A path that means the same wherever a command is run."""
-    return path.rstrip("/") if "://" in path else os.path.abspath(os.path.expanduser(path))

@@ -72,6 +72,24 @@ def test_read_labels_parses_csv_with_quotes_commas_and_line_ends(spark, tmp_path
     assert (labels.first, labels.last) == (AT, AT + timedelta(hours=1))
 
 
+@pytest.mark.parametrize(
+    "line",
+    ["u2,2026-11-20 12:00:00,x,more", "u2,2026-11-20 12:00:00", "a, b,2026-11-20 12:00:00,x", "u2"],
+    ids=["more", "fewer", "a comma without quotes", "one"],
+)
+def test_read_labels_refuses_lines_that_are_not_of_the_header(spark, tmp_path, line):
+    """Spark would drop a value or make one null, and read keys that are others."""
+    path = tmp_path / "labels.csv"
+    good = 'u1,2026-11-20 12:00:00,"a, ""b""\nc"\n'
+    path.write_text(f"user_id,label_at,note\n{good}{line}\n{good}{line} again\n")
+    with pytest.raises(WrongUsage) as refusal:
+        read_labels(spark, str(path), "label_at")
+    expected = (
+        f"labels {path}: lines with more or fewer fields than the 3 of the header: 2; the first is {line!r}. "
+    )
+    assert str(refusal.value).startswith(expected), "the number of such lines, and the first as it is written"
+
+
 @pytest.mark.parametrize("content", ["", "user_id,label_at\n"], ids=["no byte", "no label"])
 def test_read_labels_says_where_a_csv_has_none(spark, tmp_path, content):
     path = tmp_path / "labels.csv"

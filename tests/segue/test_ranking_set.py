@@ -6,6 +6,7 @@ import json
 import math
 import os
 import random
+import re
 from datetime import UTC, date, datetime, timedelta
 
 import numpy as np
@@ -265,7 +266,22 @@ def replace_column(rows, name, values):
         ("shown_at", pa.array([NOON.isoformat()] * 2), "'shown_at' as timestamps; got string"),
         ("shown_at", pa.array([NOON.date()] * 2), "'shown_at' as timestamps; got date32"),
         ("shown_at", pa.array([1, 2]), "'shown_at' as timestamps; got int64"),
-        ("shown_at", pc.run_end_encode(pa.array([NOON] * 2)), "'shown_at' as timestamps; got run_end"),
+        ("shown_at", pc.run_end_encode(pa.array([1, 1])), "'shown_at' as timestamps; got int64"),
+        (
+            "shown_at",
+            pa.DictionaryArray.from_arrays([0, 1], pa.array([NOON, None])),
+            "1 of 2 rows have no 'shown",
+        ),
+        (
+            "request_id",
+            pa.DictionaryArray.from_arrays([0, 1], pa.array(["r1", None])),
+            "1 of 2 rows have no 'req",
+        ),
+        (
+            "request_id",
+            pa.DictionaryArray.from_arrays([None, 1], pa.array(["r", None])),
+            "2 of 2 rows have no",
+        ),
         ("shown_at", pa.nulls(2), "2 of 2 rows have no 'shown_at'"),
         ("shown_at", pa.array([NOON, None], INSTANT), "1 of 2 rows have no 'shown_at'"),
         ("position", pa.array(["9", "10"]), "order of 'position', a number; got string"),
@@ -308,6 +324,55 @@ def test_texts_as_views_are_ordered_and_joined_as_others(world):
         world[0].ranking_set([], ["taken"], each, None, HOUR, RULE) for each in (shown, views)
     )
     assert by_view.rows.to_pylist() == by_text.rows.to_pylist() and by_view.left_out == by_text.left_out
+
+
+@pytest.mark.parametrize("name", SCHEMA.names)
+def test_columns_of_runs_are_taken_as_others(name):
+    rows = table([row("r1", n=2), row("r0", n=3), row("r1", n=1)])
+    in_runs = pc.run_end_encode(rows[name].combine_chunks())
+    ranking = build_ranking_set(replace_column(rows, name, in_runs), ["plays"], ["taken"])
+    expected = build_ranking_set(rows, ["plays"], ["taken"])
+    assert ranking.rows.to_pylist() == expected.rows.to_pylist()
+    more = replace_column(expected.rows, name, pc.run_end_encode(expected.rows[name].combine_chunks()))
+    assert expected.with_features(more, ["plays"]).rows.to_pylist() == expected.rows.to_pylist()
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        pa.array([bytes([n]) * 16 for n in (2, 1)], pa.uuid()),
+        pa.array([2, 1]).dictionary_encode(),
+        pa.array([True, False]),
+        pa.array([b"\xff", b"\xfe"]),
+        pa.array([2.5, 1]),
+    ],
+    ids=lambda values: str(values.type),
+)
+def test_ids_of_any_kind_order_rows_that_tie(values):
+    rows = replace_column(table([row(n=2, position=1), row(n=1, position=1)]), "impression_id", values)
+    in_order = build_ranking_set(rows, ["plays"], ["taken"])
+    assert in_order.x.ravel().tolist() == [1, 2], f"ids of {values.type} are not in their order"
+
+
+def test_rows_are_a_table_of_arrow_and_statuses_are_texts():
+    rows = table([row(), row("r2")])
+    ranking = build_ranking_set(rows, [], ["taken"])
+    others = {"DataFrame": rows.to_pandas(), "RecordBatch": rows.to_batches()[0], "NoneType": None}
+    for kind, other in others.items():
+        problem = f"rows must be a pyarrow.Table; got {kind}. Hint: pyarrow.Table.from_pandas makes one"
+        with pytest.raises(UsageError, match=problem):
+            build_ranking_set(other, [], ["taken"])
+        with pytest.raises(UsageError, match=problem):
+            ranking.with_features(other, [])
+    with pytest.raises(UsageError, match="these are not the rows of the set"):
+        ranking.with_features(rows.drop_columns(["request_id"]), [])
+    for values in (pa.nulls(2), pa.nulls(2).dictionary_encode(), pa.nulls(2, pa.string())):
+        nobody_knows = replace_column(rows, "taken_status", values)
+        assert build_ranking_set(nobody_knows, [], ["taken"]).left_out == {"null": 2}, values.type
+    for values in (pa.array([True, True]), pa.array([0, 1]), pa.array([["ripe"]] * 2)):
+        problem = rf"taken_status says whether a label is known, .*; got {re.escape(str(values.type))}"
+        with pytest.raises(UsageError, match=problem):
+            build_ranking_set(replace_column(rows, "taken_status", values), [], ["taken"])
 
 
 def test_a_position_of_nan_is_none_so_that_no_row_is_there_twice():

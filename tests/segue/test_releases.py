@@ -5,6 +5,8 @@ from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
 from importlib import import_module
 
+import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pytest
 from deltalake import DeltaTable, write_deltalake
@@ -99,6 +101,43 @@ def test_append_release_refuses_no_tables(tmp_path):
     with pytest.raises(UsageError, match=r"at least one table"):
         append_release(tmp_path, DAY, {})
     assert not (tmp_path / "releases").exists()
+
+
+@pytest.mark.parametrize(
+    "day",
+    [
+        datetime(2026, 11, 20, tzinfo=UTC),
+        pd.Timestamp("2026-11-20"),
+        np.datetime64("2026-11-20"),
+        "2026-11-20",
+        None,
+    ],
+    ids=repr,
+)
+def test_append_release_takes_no_day_that_would_make_releases_unreadable(tmp_path, day):
+    with pytest.raises(UsageError, match=r"the day of a release is a datetime\.date; got .*2026|got None"):
+        append_release(tmp_path, day, version(1))
+    assert releases(tmp_path) == [], "something was committed before the day was looked at"
+
+
+@pytest.mark.parametrize(
+    "life",
+    [
+        timedelta(hours=12),
+        timedelta(days=1, microseconds=1),
+        timedelta(),
+        timedelta(days=-1),
+        timedelta.max,
+        timedelta(days=3651),
+        35,
+        None,
+    ],
+    ids=repr,
+)
+def test_append_release_takes_no_life_that_would_be_stored_as_another(tmp_path, life):
+    with pytest.raises(UsageError, match=r"life is a datetime\.timedelta of whole days, 1 to 3650; got "):
+        append_release(tmp_path, DAY, version(1), life=life)
+    assert releases(tmp_path) == [], "something was committed before the life was looked at"
 
 
 # --- several writers

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
@@ -11,6 +12,7 @@ from deltalake import DeltaTable
 
 import segue
 from segue import SegueError, UsageError
+from segue.paths import make_absolute
 
 DAY, DAY_BEFORE = date(2026, 11, 20), date(2026, 11, 19)
 PUBLISHED = datetime(2026, 11, 21, 2, 30, 0, 123456, UTC)
@@ -219,6 +221,21 @@ def test_open_store_describes_its_release(lake, make_user):
     store = segue.open(lake.root)
     assert (store.release, store.released_at) == ("2026-11-20.1", release.released_at)
     assert dict(store.tables) == {"user_features": segue.TableVersion(1, 1, "hash-user_features-1")}
+
+
+def test_a_store_of_a_relative_root_stays_with_it_when_the_working_folder_changes(
+    lake, make_user, tmp_path, monkeypatch
+):
+    lake.release(user_features=lake.publish("user_features", [make_user("u1", plays_count_7d=1)]))
+    monkeypatch.chdir(lake.root.parent)
+    store = segue.open(lake.root.name)
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    for each in (pickle.loads(pickle.dumps(store)), store):
+        assert each.root == str(lake.root), "the root is not kept in full"
+        assert each.lookup("user_features", ["u1"])["plays_count_7d"].to_pylist() == [1]
+    assert make_absolute("s3a://lake/root/") == "s3a://lake/root"
+    assert make_absolute("~/lake") == os.path.expanduser("~/lake")
 
 
 # --- pruning
