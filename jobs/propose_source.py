@@ -96,6 +96,11 @@ def propose_source(head: FileHead) -> Proposal:
     return Proposal("\n".join([*lines, *_format_unused(unused)]) + "\n", missing)
 
 
+def propose_extension(head: FileHead, base: str) -> Proposal:
+    """Of a file with the rows of a known source, which lie elsewhere in it."""
+    return Proposal("\n".join([f"extends = {_quote(base)}", *_format_layout(head)]) + "\n", ())
+
+
 def _propose_catalogue(head: FileHead, tracks: Mapping[str, Mapped]) -> Proposal:
     lines = [*_format_layout(head), "", "[tracks]", *_format_section(tracks)]
     lines += _format_unused(_list_unused(head, tracks.values()))
@@ -108,9 +113,8 @@ def _list_unused(head: FileHead, mapped: Iterable[Mapped]) -> list[str]:
 
 
 def _format_layout(head: FileHead) -> Iterator[str]:
-    yield f"name = {_quote(_name_source(head))}"
-    yield f"format = {_quote(head.kind)}"
-    yield from (f"{name} = {_quote(value)}" for name, value in head.layout.items())
+    settings = {"name": _name_source(head), "format": head.kind, **head.layout}
+    yield from (_format_line(name, value, head.notes.get(name, "")) for name, value in settings.items())
 
 
 def _format_unused(names: Sequence[str]) -> list[str]:
@@ -157,6 +161,15 @@ def _find_name(
     names = [by_letters[key] for each in candidates if (key := _letters(each)) in by_letters]
     fitting = (name for name in names if fits(_list_values(head, name)))
     return next(fitting, names[0] if names and by_force else None)
+
+
+def find_named(columns: Iterable[str]) -> set[str]:
+    """Which of those that make a play are there by their names."""
+    letters = set(map(_letters, columns))
+    # a name alone may be that of a list, or of an artist
+    titles = [name for name in TRACK_NAMES["title"] if name != "name"]
+    known = {**{name: NAMES[name] for name in REQUIRED}, "title": titles}
+    return {name for name, others in known.items() if not letters.isdisjoint(map(_letters, others))}
 
 
 def _letters(name: str) -> str:
@@ -223,8 +236,11 @@ def _column(name: str) -> str:
 def _format_section(columns: Mapping[str, Mapped | None]) -> Iterator[str]:
     for name, mapped in columns.items():
         if mapped is not None:
-            note = f"    # {_describe(mapped.note)}" if mapped.note else ""
-            yield f"{name} = {_quote(mapped.sql)}{note}"
+            yield _format_line(name, mapped.sql, mapped.note)
+
+
+def _format_line(name: str, value: Any, note: str) -> str:
+    return f"{name} = {_quote(value)}" + (f"    # {_describe(note)}" if note else "")
 
 
 def _quote(value: Any) -> str:
