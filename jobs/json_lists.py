@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+from jobs.foreign_names import NAMES, REQUIRED, TRACK_NAMES
 
 Lists = dict[str, list[Any]]
 
@@ -75,9 +78,13 @@ def _says_what_or_when(value: dict[str, Any]) -> bool:
 
 
 def _find_named(value: dict[str, Any]) -> set[str]:
-    from jobs.propose_source import find_named  # it reads heads, which are made of this
+    """Which columns that make a play are there by their names."""
+    letters = set(map(_letters, value))
+    return {column for column, names in _COLUMNS.items() if not letters.isdisjoint(names)}
 
-    return find_named(value)
+
+def _letters(name: str) -> str:
+    return re.sub(r"[^a-z0-9]", "", name.lower())
 
 
 def _list_elements(lists: Lists) -> Iterator[dict[str, Any]]:
@@ -89,3 +96,10 @@ def _list_elements(lists: Lists) -> Iterator[dict[str, Any]]:
 
 def _are_alike(one: dict[str, Any], other: dict[str, Any]) -> bool:
     return 2 * len(one.keys() & other.keys()) > len(one.keys() | other.keys())
+
+
+_COLUMNS = {
+    **{column: set(map(_letters, NAMES[column])) for column in REQUIRED},
+    # a name alone may be that of a list, or of an artist
+    "title": set(map(_letters, TRACK_NAMES["title"])) - {"name"},
+}
