@@ -13,7 +13,7 @@ def split_document(text: str, path: str) -> Iterator[tuple[int, str]]:
 
     Args:
         path: where the records are, such as `playlists[].tracks[]`: those of each element of each list, with what
-            is said beside the lists on the way down.
+            is said beside the lists on the way down. In `payload.listens[]` the list is in an object.
     """
     steps = [step.strip(".") for step in path.split("[]") if step.strip(".")]
     try:
@@ -21,7 +21,7 @@ def split_document(text: str, path: str) -> Iterator[tuple[int, str]]:
     except JSONDecodeError:
         yield 0, text
         return
-    if steps and isinstance(document, dict) and steps[0] not in document:
+    if steps and isinstance(document, dict) and _find(document, steps[0], {}) is None:
         # a path that is misspelt would lose the whole file without a word
         yield 0, text
         return
@@ -37,6 +37,16 @@ def _descend(value: Any, steps: Sequence[str], above: Mapping[str, Any]) -> Iter
         # what a record says itself stands, where both say it
         yield {**above, **value}
         return
-    beside = {name: each for name, each in value.items() if not isinstance(each, list | dict)}
-    for each in value.get(steps[0]) or []:
-        yield from _descend(each, steps[1:], {**above, **beside})
+    found, beside = _find(value, steps[0], above) or ([], {})
+    for each in found or []:
+        yield from _descend(each, steps[1:], beside)
+
+
+def _find(value: Mapping[str, Any], name: str, above: Mapping[str, Any]) -> tuple[Any, dict[str, Any]] | None:
+    """What has that name, or lies in objects by names with points between; and what is said above and beside it."""
+    beside = {**above, **{key: each for key, each in value.items() if not isinstance(each, list | dict)}}
+    if name in value:
+        return value[name], beside
+    first, _, rest = name.partition(".")
+    inner = value.get(first)
+    return _find(inner, rest, beside) if rest and isinstance(inner, dict) else None

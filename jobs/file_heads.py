@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import bz2
 import codecs
-import csv
 import json
 import re
 import zlib
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
@@ -16,20 +16,32 @@ from typing import Any
 
 from features.documents import split_document
 from features.records import split_objects, split_records
+from jobs.arrow_values import list_values
 from jobs.errors import JobError, first_line
 from jobs.file_kinds import BZIP2, GZIP, PARQUET, find_encoding, find_kind
 from jobs.file_starts import SEPARATOR_LINE
+from jobs.json_lists import RecordLists, find_record_lists
 from jobs.parquet_files import filesystem_of_listed
+from jobs.quoted_lines import are_parts_of_names, cut, find_width, hides_rows
 
 HEAD_BYTES = 2**20
 PARQUET_BUFFER = 2**16
 # Rows that a guess is made of.
 MOST_ROWS = 200
 NO_COLUMNS = (
-    'text without columns (if a line is a session of track ids, write a source file with format = "sessions")'
+    'text without columns (if a line is a session of track ids, write a source file with format = "sessions"; if '
+    'columns are separated by something else, one with separator = "...")'
 )
-SEPARATORS = (",", "\t", ";", "|", "::")
+# The last is that of the Million Song Dataset.
+SHOWN = 5
+SEPARATORS = (",", "\t", ";", "|", "::", "<SEP>")
+LONG_RECORDS = (
+    'values go on over line ends in quotes. If quotes are parts of values, write quote = "" instead'
+)
 _JSON_KEY = re.compile(r'"((?:[^"\\]|\\.)*)"\s*:')
+# Bytes that stand for themselves in a text, as they are none of UTF-8; and characters of more than one byte.
+_NO_UTF8 = re.compile("[\udc80-\udcff]")
+_NOT_ASCII = re.compile("[^\0-\x7f\udc80-\udcff]")
 # What a header's name may be and a value of the first row is not.
 _VALUE = re.compile(r"[-+]?[\d.,:/ TZ+-]*\d[\d.,:/ TZ+-]*")
 
@@ -46,6 +58,8 @@ class FileHead:
     first: str = ""
     # settings of a source that differ from what they are by default
     layout: Mapping[str, Any] = field(default_factory=dict)
+    # by setting: what whoever reads it should look at
+    notes: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -59,6 +73,19 @@ class FileHead:
             f", {name} {value!r}" for name, value in self.layout.items() if name in ("separator", "encoding")
         )
         return f"{self.name}: {self.kind}{layout}, columns {', '.join(self.columns) or 'none'}"
+
+
+@dataclass(frozen=True)
+class _Layout:
+    """What is found of a layout, piece by piece."""
+
+    settings: dict[str, Any] = field(default_factory=dict)
+    notes: dict[str, str] = field(default_factory=dict)
+
+    def set(self, name: str, value: Any, note: str = "") -> None:
+        self.settings[name] = value
+        if note:
+            self.notes[name] = note
 
 
 def read_file_head(path: str) -> FileHead:
@@ -96,7 +123,7 @@ def _read_parquet(path: str) -> FileHead:
         batch = next(file.iter_batches(MOST_ROWS), None)
     except (pa.ArrowException, OSError):
         return FileHead(path, "a parquet file that is not whole")
-    rows = batch.to_pylist() if batch is not None else []
+    rows = list_values(batch) if batch is not None else []
     return FileHead(path, "parquet", tuple(file.schema_arrow.names), rows)
 
 
@@ -114,49 +141,60 @@ def _read_text(path: str, content: bytes) -> FileHead:
     return _read_csv(path, text, layout)
 
 
-def _decode(content: bytes) -> tuple[str, dict[str, Any]]:
+def _decode(content: bytes) -> tuple[str, _Layout]:
+    layout = _Layout()
     if encoding := find_encoding(content):
-        layout = {} if encoding == "utf-8" else {"encoding": encoding}
+        if encoding != "utf-8":
+            # with a mark its ends are not said, as the mark says them
+            note = "" if encoding in ("utf-16", "utf-32") else "a guess, by the zeros of its bytes"
+            layout.set("encoding", encoding, note)
         return content.decode(encoding, errors="replace"), layout
-    try:
-        # the last character may be cut off
-        return codecs.getincrementaldecoder("utf-8")().decode(content), {}
-    except UnicodeDecodeError:
-        return content.decode("cp1252", errors="replace"), {"encoding": "cp1252"}
+    # the last character may be cut off
+    text = codecs.getincrementaldecoder("utf-8")("surrogateescape").decode(content)
+    broken = len(_NO_UTF8.findall(text))
+    if not broken:
+        return text, layout
+    if len(_NOT_ASCII.findall(text)) < broken:
+        note = "a guess, as it is no UTF-8: look at names with accents or of other scripts"
+        layout.set("encoding", "cp1252", note)
+        return content.decode("cp1252", errors="replace"), layout
+    # bytes of another encoding hardly ever make characters of UTF-8
+    layout.set("encoding", "utf-8", f"broken bytes, {broken} in what was seen, are read as U+FFFD")
+    return _NO_UTF8.sub("\ufffd", text), layout
 
 
 # --- JSON
 
 
-def _read_json(path: str, text: str, layout: dict[str, Any]) -> FileHead | None:
+def _read_json(path: str, text: str, layout: _Layout) -> FileHead | None:
     """None where it only looks like JSON."""
     first = text.lstrip().split("\n", 1)[0]
     rows = list(_parse_objects(record for _, record in split_objects(text)))
     if not rows:
         # the head of one large document: its names say what it is, not where they belong
         names = tuple(dict.fromkeys(_JSON_KEY.findall(text)))
-        return FileHead(path, "json", names, (), first[:200], layout) if names else None
-    steps = list(_find_lists(rows[0])) if len(rows) == 1 else []
-    if steps:
-        layout = {**layout, "records": ".".join(f"{step}[]" for step in steps)}
-        rows = list(_parse_objects(record for _, record in split_document(text, layout["records"])))
-    columns = dict.fromkeys([*steps, *(name for row in rows for name in row)])
-    return FileHead(path, "json", tuple(columns), rows, first[:200], layout)
+        return (
+            FileHead(path, "json", names, (), first[:200], layout.settings, layout.notes) if names else None
+        )
+    lists = find_record_lists(rows[0]) if len(rows) == 1 and first.startswith("{") else RecordLists()
+    if lists.alike:
+        return FileHead(path, _describe_alike(lists.alike))
+    if lists.names:
+        left = ", ".join(lists.others)
+        layout.set(
+            "records", lists.path, f"the document has other lists, which are not read: {left}" if left else ""
+        )
+        rows = list(_parse_objects(record for _, record in split_document(text, lists.path)))
+    columns = dict.fromkeys([*lists.names, *(name for row in rows for name in row)])
+    return FileHead(path, "json", tuple(columns), rows, first[:200], layout.settings, layout.notes)
 
 
-def _find_lists(value: Any) -> Iterator[str]:
-    """The first list of objects in one object over many lines, and those in its elements: there are the records."""
-    while isinstance(value, dict):
-        lists = {
-            name: each
-            for name, each in value.items()
-            if isinstance(each, list) and each and isinstance(each[0], dict)
-        }
-        name = next(iter(lists), None)
-        if name is None:
-            return
-        yield name
-        value = lists[name][0]
+def _describe_alike(names: Sequence[str]) -> str:
+    listed = ", ".join(names[:SHOWN]) + (f" and {len(names) - SHOWN} more" if len(names) > SHOWN else "")
+    return (
+        f"a JSON document of {len(names)} lists of one kind: {listed} (write a record a line, with the name of its "
+        f'list in each; or for one list alone a source file with records = "{names[0]}[]")'
+    )
 
 
 def _parse_objects(texts: Iterator[str]) -> Iterator[dict[str, Any]]:
@@ -176,51 +214,72 @@ def _parse_objects(texts: Iterator[str]) -> Iterator[dict[str, Any]]:
 # --- CSV
 
 
-def _read_csv(path: str, text: str, layout: dict[str, Any]) -> FileHead:
+def _read_csv(path: str, text: str, layout: _Layout) -> FileHead:
     if "\r" in text and "\n" not in text:
-        layout["line_end"] = "\r"
-    line_end = layout.get("line_end", "\n")
+        layout.set("line_end", "\r")
+    line_end = layout.settings.get("line_end", "\n")
     records = {each: _list_records(text, line_end, each) for each in SEPARATORS}
-    separator = max(SEPARATORS, key=lambda each: _count_columns(records[each], each))
+    separator = max(SEPARATORS, key=lambda each: _rate(records[each], each))
     lines = records[separator]
     if SEPARATOR_LINE.fullmatch(lines[0].strip()):
         return FileHead(
             path, f"text below {lines[0].strip()!r}, as spreadsheets write it (take that line out)"
         )
-    if _count_columns(lines, separator) < 2:
+    if not _rate(lines, separator):
         return FileHead(path, NO_COLUMNS, first=lines[0][:200])
     if separator != ",":
-        layout["separator"] = separator
-    if any(line_end in line for line in lines):
-        layout["multiline"] = True
-    table = [_cut(line, separator) for line in lines]
-    names = table[0]
-    if any(_VALUE.fullmatch(name) for name in names) or len(set(names)) < len(names) or not all(names):
-        names = [f"column_{n}" for n in range(1, len(names) + 1)]
-        layout["header"] = names
-    else:
-        table = table[1:]
-    rows = [dict(zip(names, row, strict=True)) for row in table if len(row) == len(names)]
-    return FileHead(path, "csv", tuple(name.strip() for name in names), rows, lines[0], layout)
+        layout.set("separator", separator)
+    lines = _settle_quotes(layout, text, lines, line_end, separator)
+    table = [cut(line, separator, layout.settings.get("quote", '"')) for line in lines]
+    names, rows = _name_columns(layout, table)
+    return FileHead(path, "csv", names, rows, lines[0], layout.settings, layout.notes)
 
 
-def _list_records(text: str, line_end: str, separator: str) -> list[str]:
-    # a quote that is never closed costs its own line, see there
-    records = split_records(text, line_end, '"', separator)
+def _list_records(text: str, line_end: str, separator: str, quote: str = '"') -> list[str]:
+    # a quote that is never closed costs its own line, see there; quotes do not go with separators of several characters
+    records = split_records(text, line_end, quote if len(separator) == 1 else "", separator)
     return [record for _, record in islice(records, MOST_ROWS + 1)]
 
 
-def _count_columns(lines: Sequence[str], separator: str) -> float:
+def _rate(lines: Sequence[str], separator: str) -> float:
     """The columns that most lines have; little where lines disagree."""
-    counts = [len(_cut(line, separator)) for line in lines[:50]]
-    commonest = max(set(counts), key=counts.count)
-    return commonest * counts.count(commonest) / len(counts) if commonest > 1 else 0
+    width, part = find_width(lines, separator)
+    return width * part if width > 1 else 0
 
 
-def _cut(line: str, separator: str) -> list[str]:
+def _settle_quotes(
+    layout: _Layout, text: str, records: list[str], line_end: str, separator: str
+) -> list[str]:
+    """The records as the layout has them: a quote that closes nothing would swallow the rows below it."""
     if len(separator) > 1:
-        return line.split(separator)
-    try:
-        return next(csv.reader([line], delimiter=separator), [])
-    except csv.Error:  # a carriage return within, or a field longer than the reader takes
-        return line.split(separator)
+        layout.set("quote", "", "quotes are taken for parts of values")
+        return records
+    width, _ = find_width(records, separator)
+    merged = [record.split(line_end) for record in records if line_end in record]
+    if not merged:
+        return records
+    if not any(hides_rows(each, separator, width) for each in merged):
+        layout.set("multiline", True, LONG_RECORDS)
+        return records
+    lines = _list_records(text, line_end, separator, quote="")
+    if are_parts_of_names(lines, separator):
+        layout.set("quote", "", "quotes are taken for parts of values, as some are never closed")
+    else:
+        layout.set("quote", '"', "some are never closed: such rows are rejects")
+    return lines
+
+
+def _name_columns(layout: _Layout, table: list[list[str]]) -> tuple[tuple[str, ...], list[dict[str, str]]]:
+    """Names that one column has, and the rows by them."""
+    names = [name.strip() for name in table[0]]
+    if any(map(_VALUE.fullmatch, names)) or 2 * sum(map(bool, names)) < len(names):
+        names = [f"column_{n}" for n in range(1, len(names) + 1)]
+        layout.set("header", names)
+    else:
+        table = table[1:]
+    counts = Counter(filter(None, names))
+    if repeated := [name for name, count in counts.items() if count > 1]:
+        layout.notes["format"] = f"several columns are called {', '.join(repeated)}: these are not used"
+    single = {name: place for place, name in enumerate(names) if counts[name] == 1}
+    rows = [{name: row[place] for name, place in single.items()} for row in table if len(row) == len(names)]
+    return tuple(single), rows

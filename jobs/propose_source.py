@@ -10,60 +10,11 @@ from typing import Any
 
 from jobs.column_values import WHOLE_FLOAT, WHOLE_NUMBER_SQL, Mapped
 from jobs.file_heads import FileHead
+from jobs.foreign_names import DATES, NAMES, REQUIRED, TIMES, TRACK_NAMES
 from jobs.propose_durations import has_lengths, map_duration
 from jobs.propose_instants import are_days, are_times_of_day, map_instant
 from schemas.common import quote_name
 from schemas.sql import list_columns
-
-# Names that other systems give to what we have, in the order of trust; compared without case, spaces and underscores.
-NAMES: Mapping[str, Sequence[str]] = {
-    "play_id": ("play_id", "event_id", "listen_id", "stream_id", "uuid"),
-    "user_id": (
-        "user_id", "uid", "userid_hash", "listener_id", "account_id", "customer_id", "member_id", "profile_id",
-        "subscriber_id", "user_name", "user", "listener", "who",
-    ),
-    "track_id": (
-        "track_id", "song_id", "track_uri", "spotify_track_uri", "item_id", "content_id", "recording_id",
-        "recording_mbid", "track_mbid", "isrc", "media_id", "video_id", "movie_id", "asset_id",
-    ),
-    "artist_id": ("artist_id", "artist_uri", "artist_mbid"),
-    "played_at": (
-        "played_at", "listened_at", "started_at", "start_time", "timestamp", "ts", "event_time", "event_timestamp",
-        "uts", "time_ms", "datetime", "date_time", "utc_time", "created_at", "time", "when", "end_time", "ended_at",
-        "date", "at",
-    ),
-    "ms_played": (
-        "ms_played", "play_time_ms", "played_ms", "play_duration_milliseconds", "listen_ms", "seconds_played",
-        "play_seconds", "listened_seconds", "play_duration",
-    ),
-    "track_ms": (
-        "track_ms", "track_duration_ms", "media_duration_in_milliseconds", "duration_ms", "length_ms",
-        "track_length_seconds", "duration_seconds", "duration", "length", "track_duration", "track_length",
-        "length_seconds", "track_seconds",
-    ),
-    "skipped": ("skipped", "is_skipped", "skip"),
-    "saved": ("saved", "is_saved", "liked", "is_like"),
-    "source_session_id": ("source_session_id", "session_id"),
-}  # fmt: skip
-TRACK_NAMES: Mapping[str, Sequence[str]] = {
-    "title": ("track_name", "song_name", "title", "song_title", "song", "track", "name"),
-    "artist_name": ("artist_name", "artist", "artist_title", "performer"),
-    "album": ("album_name", "album", "album_title", "release_name"),
-    "track_ms": NAMES["track_ms"],
-    "explicit": ("explicit", "is_explicit", "explicit_lyrics", "has_explicit_lyrics"),
-    "released": (
-        "released", "release_date", "date_released", "first_release_date", "original_release_date",
-        "album_release_date", "released_on", "release_year", "year_released", "year",
-    ),
-    "genres": ("genres", "genre", "artist_genres", "track_genre", "genre_name", "primary_genre"),
-    "isrc": ("isrc", "track_isrc", "isrc_code"),
-    "recording_mbid": ("recording_mbid", "musicbrainz_recording_id", "mb_recording_id", "mbid"),
-}  # fmt: skip
-# What cannot be null in plays.
-REQUIRED = ("user_id", "track_id", "played_at")
-# Where days and times of day are columns of their own.
-DATES = ("date", "play_date", "start_date", "day")
-TIMES = ("time", "time_of_day", "play_time", "start_time")
 
 
 @dataclass(frozen=True)
@@ -96,6 +47,11 @@ def propose_source(head: FileHead) -> Proposal:
     return Proposal("\n".join([*lines, *_format_unused(unused)]) + "\n", missing)
 
 
+def propose_extension(head: FileHead, base: str) -> Proposal:
+    """Of a file with the rows of a known source, which lie elsewhere in it."""
+    return Proposal("\n".join([f"extends = {_quote(base)}", *_format_layout(head)]) + "\n", ())
+
+
 def _propose_catalogue(head: FileHead, tracks: Mapping[str, Mapped]) -> Proposal:
     lines = [*_format_layout(head), "", "[tracks]", *_format_section(tracks)]
     lines += _format_unused(_list_unused(head, tracks.values()))
@@ -108,9 +64,8 @@ def _list_unused(head: FileHead, mapped: Iterable[Mapped]) -> list[str]:
 
 
 def _format_layout(head: FileHead) -> Iterator[str]:
-    yield f"name = {_quote(_name_source(head))}"
-    yield f"format = {_quote(head.kind)}"
-    yield from (f"{name} = {_quote(value)}" for name, value in head.layout.items())
+    settings = {"name": _name_source(head), "format": head.kind, **head.layout}
+    yield from (_format_line(name, value, head.notes.get(name, "")) for name, value in settings.items())
 
 
 def _format_unused(names: Sequence[str]) -> list[str]:
@@ -223,8 +178,11 @@ def _column(name: str) -> str:
 def _format_section(columns: Mapping[str, Mapped | None]) -> Iterator[str]:
     for name, mapped in columns.items():
         if mapped is not None:
-            note = f"    # {_describe(mapped.note)}" if mapped.note else ""
-            yield f"{name} = {_quote(mapped.sql)}{note}"
+            yield _format_line(name, mapped.sql, mapped.note)
+
+
+def _format_line(name: str, value: Any, note: str) -> str:
+    return f"{name} = {_quote(value)}" + (f"    # {_describe(note)}" if note else "")
 
 
 def _quote(value: Any) -> str:

@@ -10,6 +10,7 @@ import shlex
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import cache
 from itertools import takewhile
 from typing import TYPE_CHECKING
@@ -45,7 +46,7 @@ def recognise(head: FileHead) -> str | None:
 
 def _match(source: Source, head: FileHead) -> int:
     """By how much the file is of the source; 0 for not at all."""
-    if source.format != head.kind:
+    if source.format != head.kind or head.layout.get("records", source.records) != source.records:
         return 0
     if source.line_pattern:
         # a tab at the end is an empty field, and a part of the pattern
@@ -53,6 +54,11 @@ def _match(source: Source, head: FileHead) -> int:
         return max(1, len(source.header)) if re.fullmatch(source.line_pattern, line) else 0
     signature = set(source.signature)
     return len(signature) if signature and signature <= set(head.columns) else 0
+
+
+def find_base(head: FileHead) -> str | None:
+    """The source that it would be of, but for where its records lie."""
+    return recognise(replace(head, layout={}))
 
 
 def list_heads(inputs: Sequence[str]) -> list[FileHead]:

@@ -14,14 +14,23 @@ from typing import TYPE_CHECKING, Any
 
 from features.ingest import parse_and_validate_events, parse_and_validate_plays, play_fields
 from features.tracks import parse_and_validate_tracks, select_tracks, track_fields
+from jobs.arrow_values import list_values
 from jobs.column_values import WHOLE_FLOAT, WHOLE_NUMBER_SQL
 from jobs.errors import JobError
 from jobs.file_heads import FileHead
 from jobs.input_files import InputFile
 from jobs.long_rows import PACKED_SUFFIXES
 from jobs.parquet_files import filesystem_of_listed
-from jobs.propose_source import Proposal, propose_source
-from jobs.recognise_source import AUTO, find_source, is_auto, list_input_files, read_heads, recognise
+from jobs.propose_source import Proposal, propose_extension, propose_source
+from jobs.recognise_source import (
+    AUTO,
+    find_base,
+    find_source,
+    is_auto,
+    list_input_files,
+    read_heads,
+    recognise,
+)
 from jobs.session import open_step_session, tune
 from jobs.source_rows import read_rows
 from jobs.sources import Source, column_map, load_source
@@ -114,7 +123,8 @@ def _propose(head: FileHead, as_json: bool) -> Proposal:
         raise JobError(
             f"nothing can be read of {head.describe()}; expected CSV, JSON or parquet with columns"
         )
-    proposal = propose_source(head)
+    base = find_base(head)
+    proposal = propose_extension(head, base) if base else propose_source(head)
     if as_json:
         print(show.format_json_lines([{"proposal": proposal.text, "missing": list(proposal.missing)}]))
         return proposal
@@ -206,8 +216,7 @@ def _parse_rows(
 
 def _collect(rows: DataFrame) -> list[dict[str, Any]]:
     # by Arrow: Spark's own rows have instants in the zone of the machine
-    records: list[dict[str, Any]] = rows.toArrow().to_pylist()
-    return records
+    return list_values(rows.toArrow())
 
 
 # --- what is shown

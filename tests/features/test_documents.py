@@ -26,3 +26,11 @@ def test_a_document_without_the_list_is_one_record():
     text = '{"playlists": [{"tracks": [{"a": 1}]}]}'
     assert list(split_document(text, "playlist[].tracks[]")) == [(0, text)]
     assert list(split_document('{"playlists": []}', "playlists[].tracks[]")) == []
+
+
+def test_a_list_in_an_object_has_what_is_said_beside_it():
+    text = json.dumps({"ok": True, "payload": {"count": 2, "listens": [{"a": 1}, {"a": 2}]}})
+    records = [json.loads(record) for _, record in split_document(text, "payload.listens[]")]
+    assert records == [{"ok": True, "count": 2, "a": 1}, {"ok": True, "count": 2, "a": 2}]
+    assert list(split_document(text, "payload.listen[]")) == [(0, text)], "a misspelt name is no empty list"
+    assert list(split_document('{"a.b": [{"c": 1}]}', "a.b[]")) == [(0, '{"c": 1}')], "a name with a point"

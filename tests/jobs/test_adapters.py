@@ -100,8 +100,8 @@ def check_plays(spark, example, source, files):
     assert plays.keys() == expected.keys()
     for key, play in expected.items():
         row = plays[key]
-        assert row["reasons"] == []
-        values = {"user_id": None} | dict(play)
+        values = {"user_id": None, "reasons": []} | dict(play)
+        assert row["reasons"] == values["reasons"]
         values |= {"user_id": values["user_id"] or "me", "played_at": key[1]}
         assert {name: row[name] for name in values} | {"played_at": key[1]} == values
 

@@ -128,7 +128,7 @@ EXPORT = [
         "track_metadata": {
             "track_name": "Third",
             "artist_name": "The Lanterns",
-            "additional_info": {"recording_mbid": "b0000000-0000-4000-8000-000000000003", "duration": 60},
+            "additional_info": {"recording_mbid": "b0000000-0000-4000-8000-000000000003", "duration": 60.25},
         },
     }
 ]
@@ -166,10 +166,13 @@ KUAIRAND = """user_id,video_id,date,hourmin,time_ms,is_click,is_like,is_follow,l
 1,101,20220408,400,1649361600000,1,1,0,1,12000,20000,1
 1,102,20220408,400,1649361601500,0,0,0,0,0,18000,1
 """
+NO_NAME = ["track_id is missing"]
 RECORDING = "dc9c1f1e-0000-4000-8000-000000000009"
 LASTFM_1K = (
     'user_000001\t2009-05-04T23:08:57Z\tf1b1cf71\tDeep Dish\t\t"Live" Set 2009-05-02\n'
     f"user_000002\t2009-05-04T13:54:10Z\ta7f7df4a\tUnderworld\t{RECORDING}\tBoy, Boy, Boy\n"
+    "user_000002\t2009-05-04T14:54:10Z\ta7f7df4a\tUnderworld\t\t\n"
+    "user_000002\t2009-05-04T15:54:10Z\t\t\t\tIntro\n"
 )
 LASTFM_CSV = (
     '"uts","utc_time","artist","artist_mbid","album","album_mbid","track","track_mbid"\n'
@@ -224,7 +227,7 @@ YOUTUBE = [
     watched("Watched a video that has been removed", None),
 ]
 LFM_1B = "31435741\t2\t4\t4\t1385212958\n31435742\t9\t8\t7\t1385212642\n"
-LFM_2B = "user_id\ttrack_id\talbum_id\ttimestamp\n1\t17\t4\t2019-02-28 23:59:58\n"
+LFM_2B = "user_id\ttrack_id\talbum_id\ttimestamp\n1\t17\t4\t2019-02-28 23:59:58\n1\t18\t4\t1233225176\n"
 MBIDS = [f"b0000000-0000-4000-8000-00000000000{n}" for n in range(3)]
 MLHD = "\t".join(["1385212958", *MBIDS]) + f"\n1385212642\t{MBIDS[0]}\t\t\n"
 MLHD_LISTENER = "0a1b2c3d-0000-4000-8000-0000000000aa"
@@ -296,6 +299,19 @@ EXAMPLES = (
                 "played_at": "2009-05-04 23:08:57",
             },
             {"user_id": "user_000002", "track_id": RECORDING, "played_at": "2009-05-04 13:54:10"},
+            # by its artist alone it were one track with all others of that artist, by its title with all of that title
+            {
+                "user_id": "user_000002",
+                "track_id": None,
+                "played_at": "2009-05-04 14:54:10",
+                "reasons": NO_NAME,
+            },
+            {
+                "user_id": "user_000002",
+                "track_id": None,
+                "played_at": "2009-05-04 15:54:10",
+                "reasons": NO_NAME,
+            },
         ),
         tracks={RECORDING: {"recording_mbid": RECORDING}},
         titles={RECORDING: "Boy, Boy, Boy", 'deep dish / "live" set 2009-05-02': '"Live" Set 2009-05-02'},
@@ -359,7 +375,7 @@ EXAMPLES = (
                 "user_id": None,
                 "track_id": "b0000000-0000-4000-8000-000000000003",
                 "played_at": "2023-11-14 22:15:00",
-                "track_ms": 60000,
+                "track_ms": 60250,
             },
         ),
     ),
@@ -418,8 +434,11 @@ EXAMPLES = (
     Example(
         "movielens",
         "ratings.csv",
-        "userId,movieId,rating,timestamp\n1,17,4.0,944249077\n",
-        ({"user_id": "1", "track_id": "17", "played_at": "1999-12-03 19:24:37"},),
+        'userId,movieId,rating,timestamp\n1,17,4.0,944249077\n1,18,3.5,"2005-04-02 23:53:47"\n',
+        (
+            {"user_id": "1", "track_id": "17", "played_at": "1999-12-03 19:24:37"},
+            {"user_id": "1", "track_id": "18", "played_at": "2005-04-02 23:53:47"},
+        ),
     ),
     Example(
         "movielens_movies",
@@ -543,7 +562,10 @@ EXAMPLES = (
         "lfm_2b",
         "listening_events.tsv",
         LFM_2B,
-        ({"user_id": "1", "track_id": "17", "played_at": "2019-02-28 23:59:58"},),
+        (
+            {"user_id": "1", "track_id": "17", "played_at": "2019-02-28 23:59:58"},
+            {"user_id": "1", "track_id": "18", "played_at": "2009-01-29 10:32:56"},
+        ),
     ),
     Example(
         "mlhd",
