@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from decimal import Decimal
 from typing import Any
 
 # Of values, to be sure of a notation other than plain numbers and ISO.
@@ -61,7 +62,7 @@ NOTATIONS = (
 
 def list_texts(values: Iterable[Any]) -> list[str]:
     """As SQL has them: of numbers and texts; a truth value or a span of time is neither."""
-    return [str(value).strip() for value in values if type(value) in (str, int, float)]
+    return [str(value).strip() for value in values if type(value) in (str, int, float, Decimal)]
 
 
 def find_notation(texts: Sequence[str]) -> Notation:

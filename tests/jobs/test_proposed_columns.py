@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from decimal import Decimal
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -33,6 +34,17 @@ def test_a_duration_that_can_be_read_goes_before_one_that_cannot(propose):
     proposal, source = propose("user_id,title,played_at,duration\nu,t,2026-10-01,2m58s\n")
     assert source.plays["track_ms"] == "`duration`"
     assert "# no number was seen in it; seen: 2m58s" in proposal.text, "it does not say why rows are rejects"
+
+
+def test_decimals_of_parquet_are_lengths(propose):
+    """As databases export numbers: 205.300 seconds taken for milliseconds were a fifth of a second."""
+    table = io.BytesIO()
+    lengths = {"play_seconds": Decimal("205.300"), "duration_seconds": Decimal(240)}
+    row = {"user_id": "u", "track_id": "t", "played_at": 1700000000, **lengths}
+    pq.write_table(pa.Table.from_pylist([row]), table)
+    plays = propose(table.getvalue(), "log.parquet")[1].plays
+    assert plays["ms_played"] == "cast(round(try_cast(play_seconds as double) * 1000) as bigint)"
+    assert plays["track_ms"] == "cast(round(try_cast(duration_seconds as double) * 1000) as bigint)"
 
 
 DAYS = {
