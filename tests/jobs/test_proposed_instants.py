@@ -51,6 +51,7 @@ def test_the_unit_is_that_of_nearly_all(propose, values, function, is_open):
 TWO = {
     "20170201,00:00:11": "try_to_timestamp(concat(`date`, ' ', `time`), 'yyyyMMdd H:mm[:ss]')",
     "31 Jan 2021,22:36": "try_to_timestamp(concat(`date`, ' ', `time`), 'd MMM yyyy H:mm[:ss]')",
+    "31 Jan 2021, 22:36": "try_to_timestamp(concat(`date`, ' ', btrim(`time`)), 'd MMM yyyy H:mm[:ss]')",
 }
 
 
@@ -58,3 +59,31 @@ TWO = {
 def test_days_of_all_notations_are_put_before_their_times(propose, cells, sql):
     _, source = propose(f"user_id,track_id,date,time\nu,t,{cells}\n")
     assert source.plays["played_at"] == sql, "the day is lost"
+
+
+def test_plays_of_a_day_that_are_one_are_said(propose):
+    note = "plays of a track by a listener on one day are one play: give a play_id"
+    for day in ("2026-10-01", "20261001"):
+        assert note in propose(f"{HEADER}u,t,{day}\n")[0].text, "repeats go as duplicates without a word"
+        assert note not in propose(f"play_id,{HEADER}p,u,t,{day}\n")[0].text, "ids tell repeats apart"
+    assert note not in propose(f"{HEADER}u,t,2026-10-01T10:00:00Z\n")[0].text
+
+
+def test_a_play_begins_before_it_ended(propose):
+    row = "u,t,2026-10-01T10:00:00Z,5000\n"
+    for name in ("end_time", "endedAt"):
+        proposal, source = propose(f"user_id,track_id,{name},ms_played\n{row}")
+        end = f"unix_millis(try_cast({name} as timestamp))"
+        start = f"timestamp_millis({end} - coalesce(try_cast(ms_played as bigint), 0))"
+        assert source.plays["played_at"] == start, f"{name} is when it ended"
+        assert "# when it ended, less ms_played" in proposal.text
+    proposal, source = propose("user_id,track_id,end_time\nu,t,2026-10-01T10:00:00Z\n")
+    assert source.plays["played_at"] == "end_time"
+    assert "# when a play ended: without a length it is taken as when it began" in proposal.text
+
+
+def test_an_instant_of_either_end_is_for_the_user_to_say(propose):
+    note = "# taken as when a play began; where it is when it ended, subtract ms_played"
+    row = "u,t,2026-10-01T10:00:00Z,5000\n"
+    assert note in propose(f"user_id,track_id,ts,ms_played\n{row}")[0].text
+    assert note not in propose(f"user_id,track_id,started_at,ms_played\n{row}")[0].text
