@@ -167,6 +167,12 @@ def _map_flag(head: FileHead, name: str) -> Mapped:
     return map_flag(_column(name), list_values(head, name))
 
 
+def _map_genres(head: FileHead, name: str) -> Mapped:
+    # a field is one value: of lists the text, which a catalogue reads; that of JSON is one already
+    is_array = head.kind == "parquet" and is_nested(list_values(head, name))
+    return Mapped(f"to_json({_column(name)})" if is_array else _column(name))
+
+
 def _map_release(head: FileHead, name: str) -> Mapped:
     return map_release(_column(name), list_values(head, name))
 
@@ -174,6 +180,7 @@ def _map_release(head: FileHead, name: str) -> Mapped:
 _SQL: Mapping[str, Callable[[FileHead, str], Mapped]] = {
     "played_at": _map_instant,
     "released": _map_release,
+    "genres": _map_genres,
     **dict.fromkeys(("ms_played", "track_ms"), _map_duration),
     **dict.fromkeys(("skipped", "saved", "explicit"), _map_flag),
     **dict.fromkeys(("play_id", "user_id", "track_id", "artist_id"), _map_id),

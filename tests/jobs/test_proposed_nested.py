@@ -61,5 +61,7 @@ def test_what_a_play_can_do_without_is_left_out_where_it_is_nested(propose):
 def test_genres_may_be_a_list(propose):
     row = {**ROW, "title": "T", "genres": ["Pop", "Rock"]}
     assert propose(json.dumps(row), "log.json")[1].tracks["genres"] == "`genres`"
+    genres = propose(write_parquet(row), "log.parquet")[1].tracks["genres"]
+    assert genres == "to_json(`genres`)", "an array is refused as more than one value"
     rows = [{**row, "genres": [{"id": 1}]}] * 2
     assert "genres" not in propose(json.dumps(rows), "log.json")[1].tracks, "an object is no name of a genre"
