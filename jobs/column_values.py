@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from decimal import Decimal
 from typing import Any
 
 # Of values, to be sure of a notation other than plain numbers and ISO.
@@ -16,10 +17,11 @@ WHOLE_NUMBER_SQL = "regexp_replace({}, '[.]0+$', '')"
 
 @dataclass(frozen=True)
 class Mapped:
-    """SQL of a column, and what its reader should look at."""
+    """SQL of a column, and what its reader should look at; not `is_read` where what was seen would reject the rows."""
 
     sql: str
     note: str = ""
+    is_read: bool = True
 
     def add(self, note: str) -> Mapped:
         return replace(self, note="; ".join(filter(None, (self.note, note))))
@@ -61,7 +63,13 @@ NOTATIONS = (
 
 def list_texts(values: Iterable[Any]) -> list[str]:
     """As SQL has them: of numbers and texts; a truth value or a span of time is neither."""
-    return [str(value).strip() for value in values if type(value) in (str, int, float)]
+    return [str(value).strip() for value in values if type(value) in (str, int, float, Decimal)]
+
+
+def trim(column: str, values: Iterable[Any]) -> str:
+    """`column`, without blanks at its ends where some are seen: a pattern reads none."""
+    has_blanks = any(isinstance(value, str) and value != value.strip(" ") for value in values)
+    return f"btrim({column})" if has_blanks else column
 
 
 def find_notation(texts: Sequence[str]) -> Notation:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 
 # In the order of trust; compared without case, spaces and underscores.
@@ -56,3 +57,8 @@ TIMES = ("time", "time_of_day", "play_time", "start_time")
 # Of instants: which say that a play began, and which that it ended; of others either may be meant.
 BEGINS = ("played_at", "listened_at", "started_at", "start_time", "uts")
 ENDS = ("end_time", "ended_at")
+
+
+def letters_of(name: str) -> str:
+    """What names are compared by: `Track ID` and `trackId` are `track_id`."""
+    return re.sub(r"[^a-z0-9]", "", name.lower())

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from jobs.foreign_names import NAMES, REQUIRED, TRACK_NAMES
+from jobs.foreign_names import NAMES, REQUIRED, TRACK_NAMES, letters_of
 
 Lists = dict[str, list[Any]]
 
@@ -79,12 +78,8 @@ def _says_what_or_when(value: dict[str, Any]) -> bool:
 
 def _find_named(value: dict[str, Any]) -> set[str]:
     """Which columns that make a play are there by their names."""
-    letters = set(map(_letters, value))
+    letters = set(map(letters_of, value))
     return {column for column, names in _COLUMNS.items() if not letters.isdisjoint(names)}
-
-
-def _letters(name: str) -> str:
-    return re.sub(r"[^a-z0-9]", "", name.lower())
 
 
 def _list_elements(lists: Lists) -> Iterator[dict[str, Any]]:
@@ -99,7 +94,7 @@ def _are_alike(one: dict[str, Any], other: dict[str, Any]) -> bool:
 
 
 _COLUMNS = {
-    **{column: set(map(_letters, NAMES[column])) for column in REQUIRED},
+    **{column: set(map(letters_of, NAMES[column])) for column in REQUIRED},
     # a name alone may be that of a list, or of an artist
-    "title": set(map(_letters, TRACK_NAMES["title"])) - {"name"},
+    "title": set(map(letters_of, TRACK_NAMES["title"])) - {"name"},
 }

@@ -26,26 +26,33 @@ _FACTORS = {"seconds": "1000", "milliseconds": "1", "microseconds": "1e-3", "nan
 
 
 def has_lengths(values: Sequence[Any]) -> bool:
-    """Whether a length of time can be read of any of these."""
+    """Whether a length of time can be read of most of these."""
     texts = list_texts(values)
-    return _is_clock(texts) or bool(find_notation(texts).select(texts))
+    count = len(texts) if _is_clock(texts) else len(find_notation(texts).select(texts))
+    return count > 0 and 2 * count >= len(values)
 
 
 def map_duration(name: str, column: str, values: Sequence[Any]) -> Mapped:
     """In milliseconds; `column` is the column `name` as SQL writes it."""
     texts = list_texts(values)
+    if not has_lengths(values):
+        return Mapped(column, _describe_no_lengths(values), is_read=False)
     if _is_clock(texts):
         return Mapped(round_number(_CLOCK_SECONDS.format(column), "1000"), "read as m:ss or h:mm:ss")
     notation = find_notation(texts)
     numbers = sorted(notation.read(texts))
-    if not numbers:
-        return Mapped(column, "no number was seen in it" + (f"; seen: {values[0]}" if values else ""))
     unit, note = _find_unit(name, numbers)
     is_whole = notation is PLAIN and not has_fractions(PLAIN.select(texts))
     if is_whole and unit == "milliseconds":
         return Mapped(column, note)
     sql = round_number(cast_number(notation.format(column)), _FACTORS[unit])
     return Mapped(sql, notation.note).add(note)
+
+
+def _describe_no_lengths(values: Sequence[Any]) -> str:
+    problems = [value for value in values if not has_lengths([value])]
+    found = "few numbers were" if len(problems) < len(values) else "no number was"
+    return f"{found} seen in it" + (f"; seen: {problems[0]}" if problems else "")
 
 
 def _is_clock(texts: Sequence[str]) -> bool:

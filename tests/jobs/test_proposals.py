@@ -21,7 +21,7 @@ from jobs.propose_source import propose_source
 CSV = "User Id;Song;Artist;Start Time;Play Seconds;shoe size\nu1;One;A;2026-10-01T10:00:00Z;31.5;42\n"
 PLAYS = {
     "user_id": "`User Id`",
-    "track_id": "concat_ws(' / ', nullif(lower(btrim(`Artist`)), ''), nullif(lower(btrim(`Song`)), ''))",
+    "track_id": "nullif(lower(btrim(`Artist`)), '') || ' / ' || nullif(lower(btrim(`Song`)), '')",
     "artist_id": "nullif(lower(btrim(`Artist`)), '')",
     "played_at": "`Start Time`",
     "ms_played": "cast(round(try_cast(`Play Seconds` as double) * 1000) as bigint)",
@@ -65,9 +65,17 @@ def test_layout_of_lines_is_found(propose):
 def test_file_without_a_header_gets_one(propose):
     proposal, source = propose("17,31,2026-10-01T10:00:00Z\n18,32,2026-10-01T10:00:00Z\n")
     assert source.header == ("column_1", "column_2", "column_3")
-    assert proposal.missing == ("track_id", "played_at")
+    assert proposal.missing == ("user_id", "track_id", "played_at")
     assert '# played_at = "..."    # one of: column_1, column_2, column_3' in proposal.text
-    assert source.listener == "me", "the files name no listener"
+    assert not source.listener, "a column may name the listeners: one for all would make one of many"
+
+
+def test_a_listener_is_made_up_only_where_no_column_can_be_one(propose):
+    _, source = propose("track_id,played_at,note\nt,1700000000,\n")
+    assert (source.listener, source.plays["user_id"]) == ("me", "listener"), "no column is left for listeners"
+    proposal, source = propose("msno,track_id,played_at\nu,t,1700000000\n")
+    assert (proposal.missing, source.listener) == (("user_id",), ""), "msno names the listeners"
+    assert '# user_id = "..."    # one of: msno; or "listener", with listener = "an id"' in proposal.text
 
 
 INSTANTS = {
@@ -101,8 +109,6 @@ CLOCK = (
 DURATIONS = {
     "180000": "ms_played",
     "180000.0": "cast(round(try_cast(ms_played as double)) as bigint)",
-    "n/a": "ms_played",
-    "nan": "ms_played",
     "3:25": CLOCK,
     "0:03:25": CLOCK,
     "75:00.5": CLOCK,

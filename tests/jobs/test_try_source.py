@@ -92,6 +92,44 @@ def test_proposed_sql_reads_lengths_of_other_notations(spark, folder):
         assert tuple(row) == (1793480700, milliseconds), text
 
 
+ENDED = "user_id,track_id,end_time,ms_played,skipped\nu,t,{},5000,1.0\n"
+INSTANTS = {
+    "2009-05-04T23:08Z": 1241478475,
+    "2009-05-04T23:08+02:00": 1241471275,
+    "2009-05-04 23:08 UTC": 1241478475,
+    "2009-05-04 9:08 +0200": 1241420875,
+    "2009-05-04 23:08:00 GMT": 1241478475,
+    # of a day it would be the day before
+    "20090504": 1241395200,
+    "20090504230800": 1241478475,
+    "4 May 2009 23:08": 1241478475,
+}
+
+
+def test_proposed_sql_reads_when_plays_began(spark, folder):
+    """Each as it is written: five seconds before it ended, where that has a time."""
+    read, expected = [], []
+    for text, seconds in INSTANTS.items():
+        (folder / "log.csv").write_text(ENDED.format(text))
+        (folder / "source.toml").write_text(propose_source(read_file_head("log.csv")).text)
+        plays = load_source("source.toml").plays
+        row = f"select '{text}' end_time, '5000' ms_played, '1.0' skipped"
+        read.append(f"select unix_seconds({plays['played_at']}), {plays['skipped']} from ({row})")
+        expected.append((seconds, True))
+    found = [tuple(row) for row in spark.sql(" union all ".join(read)).collect()]
+    assert dict(zip(INSTANTS, found, strict=True)) == dict(zip(INSTANTS, expected, strict=True))
+
+
+def test_proposed_sql_knows_tracks_by_names_where_they_have_no_id(spark, folder):
+    header = "user_id,track_id,artist,title,played_at\n"
+    (folder / "log.csv").write_text(f"{header}u,t,A,T,1700000000\nu,,A,T,1700000000\n")
+    (folder / "source.toml").write_text(propose_source(read_file_head("log.csv")).text)
+    track_id = load_source("source.toml").plays["track_id"]
+    rows = "values ('t', 'A', 'T'), ('', 'A', 'T'), ('', 'A', ''), ('', '', 'T') as rows(track_id, artist, title)"
+    found = [row[0] for row in spark.sql(f"select {track_id} from {rows}").collect()]
+    assert found == ["t", "a / t", None, None], "a track that is known by half a name is that of others"
+
+
 @pytest.mark.parametrize(("ids", "is_said"), [("7.0 81.0", True), ("7.0 Blink", False), ("7 8", False)])
 def test_artists_whose_ids_are_floats_are_said(capsys, ids, is_said):
     """They are no rejects, as an artist may be known by its name: but 7 of the next file is another one."""
