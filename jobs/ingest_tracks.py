@@ -19,7 +19,7 @@ from jobs import input_files, sources
 from jobs.arguments import add_source_arguments, new_parser
 from jobs.inputs import Input, TableInput
 from jobs.job import Job
-from jobs.known_ids import select_new_rows
+from jobs.known_ids import name_comparison, select_new_rows
 from jobs.personal_rows import redact_listener
 from jobs.publishing.batches import Batch
 from jobs.publishing.protocol import StagedBatch
@@ -146,11 +146,13 @@ def _publish_tracks(
 
 def _publish_rejects(job: Job, parsed: DataFrame, files_input: Input) -> None:
     # all of them are compared: a row that is bad each night is one reject, of the night when it came first
-    existing, new = select_new_rows(
-        job, REJECTED_TRACKS.name, "reject_id", select_rejected_tracks(parsed), None
-    )
+    table = REJECTED_TRACKS.name
+    existing, new = select_new_rows(job, table, "reject_id", select_rejected_tracks(parsed), None)
     if not new.isEmpty():
-        job.publish(job.batch(REJECTED_TRACKS.name, inputs=[files_input, existing], appends=True), new)
+        parameters = name_comparison(job, table)
+        job.publish(
+            job.batch(table, inputs=[files_input, existing], appends=True, parameters=parameters), new
+        )
 
 
 if __name__ == "__main__":

@@ -47,6 +47,8 @@ if TYPE_CHECKING:
 GATE = ("expectations.contracts",)
 _PUBLISH = frozenset(step.name for step in FLOW if step.makes)
 SAME_BATCH = "this batch is published already"
+# As where all that files hold is late, or rejected.
+NO_NEW_ROWS = "these files have no new rows for it"
 # Made of foreign files, these say themselves which columns their source lacks.
 FROM_SOURCES = frozenset(table for step in FLOW if step.section for table in step.makes)
 
@@ -223,7 +225,8 @@ class Job(PinnedTables):
         state = commit(self.warehouse, staged, metadata)
         # the inputs changed and no row did: there is no new version, so nothing downstream gets stale
         if state is None:
-            return self.up_to_date(staged.batch.table, SAME_BATCH)
+            is_empty = staged.batch.appends and not staged.profile.rows
+            return self.up_to_date(staged.batch.table, NO_NEW_ROWS if is_empty else SAME_BATCH)
         outcome = Outcome(staged.batch.table, PUBLISHED, staged.profile.rows, state.version)
         note_rows(outcome.table, outcome.rows, published=True)
         results, warnings = staged.verdict.results, len(staged.verdict.warnings)

@@ -191,6 +191,16 @@ def select_new_rows(
     return existing, rows.join(existing.rows().select(key), key, "left_anti").select(*rows.columns)
 
 
+def name_comparison(job: Job, table: str) -> dict[str, str]:
+    """A parameter of batches that are made by a comparison with a table: what was published to it last.
+
+    Without it a batch whose rows were taken out since would pass for published, as the table is what it was then.
+    """
+    # no version: of a run that was killed, what maintenance has committed since must make no other batch
+    state = job.state(table)
+    return {"compared_with": state.published_at if state else ""}
+
+
 def find_days_with_ids(job: Job, table: str, key: str, ranges: Sequence[IdRange]) -> set[date]:
     """The days whose files have a key within one of `ranges`, if any: no row is read, only footers."""
     state = job.state(table)

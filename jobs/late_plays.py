@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from features.ingest import make_late_plays
 from jobs.inputs import Input, TableInput
 from jobs.job import Job
-from jobs.known_ids import check_owners, select_new_rows
+from jobs.known_ids import check_owners, name_comparison, select_new_rows
 from schemas import CONTRACTS
 
 if TYPE_CHECKING:
@@ -81,5 +81,6 @@ def split_late_plays(job: Job, plays: DataFrame, allowed_days: int) -> tuple[Dat
 
 
 def publish_late_plays(job: Job, late: LatePlays, files: Input, missing: Mapping[str, str]) -> None:
-    batch = job.batch("late_plays", inputs=[files, late.existing], appends=True)
+    parameters = name_comparison(job, "late_plays")
+    batch = job.batch("late_plays", inputs=[files, late.existing], appends=True, parameters=parameters)
     job.publish(batch, make_late_plays(late.rows, datetime.now(UTC)), missing=missing)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from datetime import date
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
@@ -14,7 +15,7 @@ from jobs.file_records import list_records
 from jobs.inputs import Input
 from jobs.job import Job
 from jobs.known_files import IdentifiedFile
-from jobs.known_ids import select_new_rows
+from jobs.known_ids import name_comparison, select_new_rows
 from jobs.publishing.commits import list_file_days
 from jobs.publishing.part_files import find_part_file, name_part_file
 from jobs.publishing.rewrite import Rewrite, rewrite_files
@@ -52,13 +53,19 @@ def publish_rejects(
     # few, and read for their days, for whether one of them is new, and for the files
     rejects = select_rejects(events_with_reasons, contract).persist()
     # a reject has the text of a line, so another day of it is another reject
-    days = sorted(row.ds for row in rejects.select("ds").distinct().collect())
+    days = _list_days(rejects)
     key = ["reject_id", "reasons"] if replays else ["reject_id"]
     existing_rejects, new_rejects = select_new_rows(job, table, key, rejects, days)
     # files whose events were refused come again once they are mended, with rejects that were published then
     if not new_rejects.isEmpty():
-        job.publish(job.batch(table, inputs=[*inputs, existing_rejects], appends=True), new_rejects)
+        parameters = name_comparison(job, table)
+        batch = job.batch(table, inputs=[*inputs, existing_rejects], appends=True, parameters=parameters)
+        job.publish(batch, new_rejects)
     rejects.unpersist()
+
+
+def _list_days(rejects: DataFrame) -> list[date]:
+    return sorted(row.ds for row in rejects.select("ds").distinct().collect())
 
 
 def remove_explained_rejects(

@@ -57,8 +57,15 @@ def has_new_files(arguments: Sequence[str]) -> bool:
     sources, given, others = _find_sources(arguments)
     if not sources:
         return flow.has_new_files(arguments)
-    skip = ["--skip", *given.skip] if given.skip else []
-    return any(flow.has_new_files([*others, *_to_arguments(each), *skip]) for each in sources)
+    # their files are read once, by the layout of the last source: to another they would be new for ever
+    events = [step.name for step in FLOW if step.section and step.name not in _INGESTS]
+
+    def has_some(source: SourceFiles) -> bool:
+        names = [*given.skip, *(events if source is not sources[-1] else ())]
+        skip = ["--skip", *names] if names else []
+        return flow.has_new_files([*others, *_to_arguments(source), *skip])
+
+    return any(map(has_some, sources))
 
 
 def find_all_feeds(args: argparse.Namespace) -> Mapping[str, Sequence[Feed]]:

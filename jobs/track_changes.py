@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from features.tracks import find_changes, track_fields
 from jobs.inputs import Input, TableInput
 from jobs.job import Job
+from jobs.known_ids import name_comparison
 from schemas import Contract
 from schemas.tracks import TRACK_CHANGES, TRACKS
 
@@ -31,8 +32,11 @@ class TrackChanges:
     def publish(self, job: Job, files: Input) -> None:
         """Appends them; with none, no batch is made."""
         if self.rows is not None and self.tracks:
-            # beside the files, the catalogue: against another one, the same files change other fields
-            batch = job.batch(TRACK_CHANGES.name, inputs=[files, self.catalogue], appends=True)
+            # beside the files, the catalogue: against another one, the same files change other fields. And when that
+            # was published: two that take turns change each other's fields each time
+            parameters = name_comparison(job, TRACKS.name)
+            inputs = [files, self.catalogue]
+            batch = job.batch(TRACK_CHANGES.name, inputs=inputs, appends=True, parameters=parameters)
             job.publish(batch, self.rows, missing={})
 
     def measures(self) -> dict[str, float]:

@@ -20,7 +20,7 @@ KINDS = {
     "skew": "features that were served differ from those that were released",
     "late": "plays that came too late for their day wait in late_plays",
     "disk": "the disk of the root is nearly full",
-    "debt": "segue maintain has not run for too long",
+    "debt": "segue maintain has not run for too long, or runs too seldom for so many flows",
 }
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import astuple, dataclass
 from datetime import timedelta
 
@@ -50,7 +50,7 @@ class Debt:
             "files to be removed",
             "staged batches left over",
             "small files to be joined",
-            "commits in a row",
+            "commits since a checkpoint",
         )
         parts = [f"{n:,} {word}" for n, word in zip(astuple(self), words, strict=True) if n]
         return ", ".join(parts)
@@ -86,15 +86,27 @@ def _count_left_over(root: Root, name: str, table: DeltaTable) -> int:
 
 
 def describe_debt(root: Root, debts: dict[str, Debt]) -> Indicator:
-    total = sum(debts.values(), Debt())
-    due = [name for name, debt in debts.items() if debt.is_due]
-    overdue = total.removable_files + total.staged_batches
+    due = {name: debt for name, debt in debts.items() if debt.is_due}
     if not due:
+        total = sum(debts.values(), Debt())
         what = f"{total.small_files:,} small files to be joined, and none to be removed for over a week"
-        return Indicator("debt", "maintenance", FINE, what, "", overdue, 0, "files")
-    tables = join_names([f"{name} has {debts[name]}" for name in due])
-    what = f"segue maintain should have run a week ago: {tables}"
-    return Indicator("debt", "maintenance", WRONG, what, root.command("maintain"), overdue, 0, "files")
+        return Indicator("debt", "maintenance", FINE, what, "", 0, 0, "files")
+    why, value, bound, unit = _find_worst(due.values())
+    what = f"{why}: {join_names([f'{name} has {debt}' for name, debt in due.items()])}"
+    return Indicator("debt", "maintenance", WRONG, what, root.command("maintain"), value, bound, unit)
+
+
+def _find_worst(due: Collection[Debt]) -> tuple[str, int, int, str]:
+    """What it means, and the number that is beyond its bound, with its unit."""
+    overdue = sum(debt.removable_files + debt.staged_batches for debt in due)
+    if overdue:
+        return "segue maintain should have run a week ago", overdue, 0, "files"
+    # these two have no age: a flow that runs each hour comes to them between two weekly runs
+    small_files = max(debt.small_files for debt in due)
+    if small_files > MANY_SMALL_FILES:
+        return "readers open small files that segue maintain joins", small_files, MANY_SMALL_FILES, "files"
+    commits = max(debt.commits for debt in due)
+    return "readers read commits one by one that segue maintain sums up", commits, MANY_COMMITS, "commits"
 
 
 def check_disk(root: Root) -> Iterator[Indicator]:

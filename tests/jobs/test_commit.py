@@ -59,6 +59,12 @@ def test_publish_of_the_same_rows_adds_no_version(job):
     assert len(folders) == 1, f"the unchanged batch left files behind: {folders}"
 
 
+def test_an_append_without_rows_does_not_say_that_it_is_published(job):
+    """As of a delivery whose plays are all late."""
+    outcome = job().publish(job().batch("plays", appends=True), [])
+    assert (outcome.kind, outcome.why) == ("unchanged", "these files have no new rows for it")
+
+
 def test_state_is_read_once_and_again_after_whatever_changes_the_log(job, monkeypatch):
     publish(job(), session_rows(), DAYS[:3])
     warehouse, openings, find_table = job().warehouse, [], storage.find_table

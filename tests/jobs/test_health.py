@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import shutil
 from collections import namedtuple
 from dataclasses import replace
@@ -431,15 +432,26 @@ def test_a_batch_that_was_left_over_is_an_alert(root):
         assert wrong(measure(root, now, None, plays=900 * DAY)) == expected
 
 
-@pytest.mark.parametrize(("name", "most"), [("MANY_COMMITS", 1), ("MANY_SMALL_FILES", 0)])
-def test_many_commits_and_many_small_files_are_an_alert(root, monkeypatch, name, most):
+@pytest.mark.parametrize(
+    ("name", "most", "what", "measured"),
+    [
+        ("MANY_COMMITS", 1, r"readers read commits .*late_plays has .*\d commits since a", (3, 1, "commits")),
+        ("MANY_SMALL_FILES", 0, r"readers open small files .*late_plays has 2 small files", (2, 0, "files")),
+    ],
+)
+def test_many_commits_and_many_small_files_are_an_alert(root, monkeypatch, name, most, what, measured):
+    """Of its own, with a value beyond its bound: nothing of theirs has waited for a week."""
     lay_late_plays(root, 1)
     # appended twice: two files of one day and instant
     lay_late_plays(root, 1)
-    small = [each for each in measure(root) if each.kind == "debt"]
-    assert small[0].status == FINE and "2 small files to be joined" in small[0].what
+    (small,) = [each for each in measure(root) if each.kind == "debt"]
+    assert small.status == FINE and "2 small files to be joined" in small.what
     monkeypatch.setattr(storage, name, most)
-    assert ("debt", "maintenance") in wrong(measure(root))
+    found = measure(root)
+    assert ("debt", "maintenance") in wrong(found)
+    (debt,) = [each for each in found if each.kind == "debt"]
+    assert re.match(what, debt.what), f"the alert is of another debt: {debt.what}"
+    assert (debt.value, debt.bound, debt.unit) == measured, f"of {debt.what}"
 
 
 @pytest.mark.parametrize("table", ["user_features", "plays", "late_plays"])

@@ -184,6 +184,14 @@ def test_a_kill_between_the_two_commits_is_completed_by_the_same_delivery(
     assert versions == [version(tmp_path, table) for table in names]
 
 
+def test_catalogues_that_take_turns_change_each_others_fields_each_time(tmp_path, ingest, laid):
+    one, other = FIRST[:1], [FIRST[0].replace(",One,", ",Eins,")]
+    for lines, name in [(one, "one.csv"), (other, "other.csv")] * 2:
+        assert ingest(lines, name) == 0
+    titles = [row["after"] for row in read(tmp_path, "track_changes")]
+    assert sorted(titles) == ["Eins", "Eins", "One"], "a change passed for one that was published before"
+
+
 def test_columns_that_a_table_lacks_are_filled_without_a_change(tmp_path, ingest, laid, monkeypatch):
     """A table of before there were genres: their first values are no change of all tracks, a new title is one."""
     contract = CONTRACTS["tracks"]

@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import json
+from datetime import date
 from pathlib import Path
 
-from jobs import ingest_plays
+from simulation.laid import LaidStep, _select_new_rows, remove_spark
+from simulation.loops import Rows
+
+from jobs import ingest_plays, rejects
 from jobs.file_records import list_records
+from jobs.inputs import Input
+from jobs.publishing.commits import list_file_days
+from jobs.publishing.rewrite import Rewrite, rewrite_files
 from jobs.publishing.warehouse import Warehouse
 from reference.delta_files import read_newest_rows
 from reference.published import pass_every_batch
+from schemas import CONTRACTS
 
 SOURCE = """
 name = "test"
@@ -77,6 +85,37 @@ class Root:
         for each in list_records(Warehouse(self.root), "plays"):
             newest.setdefault(Path(each["path"]).name, tuple(each[name] for name in COUNTS))
         return newest
+
+
+def test_rejects_that_were_taken_out_come_in_again(tmp_path, monkeypatch):
+    """A source is mended, so that its row is a reject no more, and put back: files and tables are what they were."""
+    remove_spark(monkeypatch)
+    monkeypatch.setattr(rejects, "select_rejects", lambda rows, _: rows)
+    monkeypatch.setattr(rejects, "_list_days", lambda rows: sorted({row["ds"] for row in rows}))
+    monkeypatch.setattr(
+        rejects,
+        "select_new_rows",
+        lambda job, table, key, *others: _select_new_rows(job, table, *key, *others),
+    )
+    root = str(tmp_path)
+
+    def publish(name):
+        job = LaidStep("ingest-plays", root)
+        row = {"reject_id": name, "source": "test", "user_id": None, "file": name, "raw": "?"}
+        row |= {"reasons": ["no time"], "ds": date(2026, 10, 1)}
+        rejects.publish_rejects(job, CONTRACTS["plays"], Rows([row]), [Input("files", name)])
+        return sorted(each["reject_id"] for each in read_newest_rows(root, "rejected_plays"))
+
+    assert [*map(publish, ("other", "mended"))] == [["other"], ["mended", "other"]]
+    job, contract = LaidStep("ingest-plays", root), CONTRACTS["rejected_plays"]
+    table = job.warehouse.create(contract)
+    files, is_mended = (
+        tuple(path for path, _ in list_file_days(table)),
+        lambda row: row["reject_id"] == "mended",
+    )
+    rewrite_files(job, Rewrite("retract", table, contract.name, files, is_mended))
+    assert [each["reject_id"] for each in read_newest_rows(root, contract.name)] == ["other"]
+    assert publish("mended") == ["mended", "other"], "the reject passed for published, and is in no table"
 
 
 def test_each_file_adds_up_and_its_rejects_are_replayed(spark, tmp_path, monkeypatch, capsys):

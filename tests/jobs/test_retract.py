@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 from deltalake import write_deltalake
 from simulation.laid import remove_spark
-from simulation.month import DAY, FIRST, Forget, Ingest, Play, Retract
+from simulation.month import DAY, FIRST, Forget, Ingest, Play, Restate, Retract
 from simulation.root import Killed, SimulatedRoot, kill_at_commit
 
 from jobs import retract
@@ -93,6 +93,26 @@ def test_a_day_that_only_the_erased_had_plays_of_is_gone_from_all_tables_once_pl
     root.build()
     root.check()
     root.check_up_to_date()
+
+
+@pytest.mark.parametrize("restates", [(), (Restate(),)], ids=["waiting", "restated"])
+def test_late_plays_that_were_retracted_wait_again_once_their_file_is_read_again(root, restates):
+    """Beside one that waits, or was restated before: then files and table are what they were the first time."""
+    other, late = (
+        Ingest(f"late-{user}", (Play(f"p-{user}", user, "t1", NOON - 9 * DAY, 1_000),))
+        for user in ("u2", "u3")
+    )
+    for action in (other, *restates, late, *restates, Retract(late)):
+        root.apply(action)
+    root.ingest([late], "--force")
+    root.ledger.apply(late)
+    assert "p-u3" in {row["play_id"] for row in root.read("late_plays")}, (
+        "the ingest took the late play for published"
+    )
+    root.check_plays()
+    versions = root.versions()
+    root.ingest([late], "--force")
+    assert root.versions() == versions, "a play that waits was set aside again"
 
 
 def test_retract_refuses_a_root_with_tables_that_nothing_declares(root, monkeypatch):

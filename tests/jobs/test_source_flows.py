@@ -8,12 +8,14 @@ import pytest
 
 import segue
 from expectations.verdict import Refused, Result, Verdict
-from jobs import FLOW, flow, plan, planned_changes, release_tables
+from jobs import FLOW, Step, feeds, flow, plan, planned_changes, release_tables, source_flows, sources
 from jobs.errors import WrongUsage
-from jobs.source_flows import run_flows
+from jobs.source_flows import has_new_files, run_flows
+from reference import own_events
 from reference.laid_flow import FIRST, LaidFlow
 from segue.project import SETTINGS, VARIABLE
 
+SEARCHES, _ = own_events.declare()
 PLAYS = 'name = "{}"\n[plays]\nuser_id = "u"\n'
 SETTINGS_TEXT = """
 root = "root"
@@ -115,6 +117,27 @@ def look(project, monkeypatch):
 
     monkeypatch.setattr(planned_changes, "has_work", has_work)
     return look
+
+
+def test_rounds_look_at_other_events_as_the_run_of_the_last_source_reads_them(project, look, monkeypatch):
+    """To the first source, which reads none of them, their files would be new in each round."""
+    step = Step("ingest-searches", "jobs.ingest_events", "", section=SEARCHES.name, makes=(SEARCHES.name,))
+    for module in (flow, source_flows):
+        monkeypatch.setattr(module, "FLOW", (*FLOW, step))
+    for module in (feeds, sources):
+        monkeypatch.setattr(module, "EVENT_TABLES", (SEARCHES,))
+    monkeypatch.setattr(flow, "has_work", planned_changes.has_work)
+    folder = project.source.parent
+    for name in ("radio.toml", "app.toml"):
+        with (folder / name).open("a") as source:
+            source.write('[searches]\nsearch_id = "id"\n')
+    (folder / "segue.toml").write_text(SETTINGS_TEXT + '[events.searches]\ninput = ["searches"]\n')
+    plays, last = [call[:2] for call in INGESTS], ("ingest-searches", "app.toml")
+    assert not has_new_files([])
+    assert look.at == [*plays, last], "each step by the sources that it is run with"
+    look.at.clear()
+    assert not has_new_files(["--skip", "ingest-tracks"])
+    assert look.at == [*plays[:2], last], "beside what is left out by the command"
 
 
 def run_plan(command, *arguments):

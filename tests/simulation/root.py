@@ -101,11 +101,11 @@ class SimulatedRoot:
             self.group = self._next_group
             declare_three_features(self._patch, self.group)
 
-    def ingest(self, files: Sequence[Ingest]) -> None:
+    def ingest(self, files: Sequence[Ingest], *options: str) -> None:
         paths = [str(self.write(file)) for file in files]
         lateness = ["--allowed-lateness", str(self.ledger.allowed_days)]
         arguments = ["--root", self.root, "--source", str(self.source), *lateness, "--input", *paths]
-        assert ingest_plays.main(arguments) == 0
+        assert ingest_plays.main([*arguments, *options]) == 0
 
     def write(self, file: Ingest) -> Path:
         path = self.folder / f"{file.name}.csv"
