@@ -59,6 +59,6 @@ BEGINS = ("played_at", "listened_at", "started_at", "start_time", "uts")
 ENDS = ("end_time", "ended_at")
 
 
-def letters_of(name: str) -> str:
-    """What names are compared by: `Track ID` and `trackId` are `track_id`."""
+def fold_name(name: str) -> str:
+    """As names are compared: `Track ID`, `trackId` and `track_id` are one."""
     return re.sub(r"[^a-z0-9]", "", name.lower())

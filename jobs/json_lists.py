@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from jobs.foreign_names import NAMES, REQUIRED, TRACK_NAMES, letters_of
+from jobs.foreign_names import NAMES, REQUIRED, TRACK_NAMES, fold_name
 
 Lists = dict[str, list[Any]]
 
@@ -78,7 +78,7 @@ def _says_what_or_when(value: dict[str, Any]) -> bool:
 
 def _find_named(value: dict[str, Any]) -> set[str]:
     """Which columns that make a play are there by their names."""
-    letters = set(map(letters_of, value))
+    letters = set(map(fold_name, value))
     return {column for column, names in _COLUMNS.items() if not letters.isdisjoint(names)}
 
 
@@ -94,7 +94,7 @@ def _are_alike(one: dict[str, Any], other: dict[str, Any]) -> bool:
 
 
 _COLUMNS = {
-    **{column: set(map(letters_of, NAMES[column])) for column in REQUIRED},
+    **{column: set(map(fold_name, NAMES[column])) for column in REQUIRED},
     # a name alone may be that of a list, or of an artist
-    "title": set(map(letters_of, TRACK_NAMES["title"])) - {"name"},
+    "title": set(map(fold_name, TRACK_NAMES["title"])) - {"name"},
 }

@@ -8,7 +8,7 @@ from typing import Any
 
 from jobs.column_values import WHOLE_FLOAT, WHOLE_NUMBER_SQL, Mapped, trim
 from jobs.file_heads import FileHead
-from jobs.foreign_names import BEGINS, DATES, ENDS, NAMES, REQUIRED, TIMES, TRACK_NAMES, letters_of
+from jobs.foreign_names import BEGINS, DATES, ENDS, NAMES, REQUIRED, TIMES, TRACK_NAMES, fold_name
 from jobs.nested_columns import is_nested
 from jobs.propose_durations import has_lengths, map_duration
 from jobs.propose_flags import has_flags, map_flag
@@ -128,22 +128,18 @@ def _find_date_and_time(head: FileHead, name: str) -> tuple[str | None, str | No
 def _map_start(head: FileHead, mapped: Mapping[str, Mapped]) -> Mapped:
     """When a play began, which need not be what the file says."""
     instant, length = mapped["played_at"], mapped.get("ms_played")
-    name, has_length = letters_of(_find_name(head, NAMES["played_at"]) or ""), length and length.is_read
+    name = fold_name(_find_name(head, NAMES["played_at"]) or "")
     if NO_TIME in instant.note:
         one = "plays of a track by a listener on one day are one play: give a play_id"
         return instant.add("" if "play_id" in mapped else one)
-    if name in map(letters_of, ENDS):
-        return (
-            _subtract(instant, length)
-            if length and has_length
-            else instant.add("when a play ended: without a length it is taken as when it began")
-        )
-    is_clear = not has_length or name in map(letters_of, BEGINS)
-    return (
-        instant
-        if is_clear
-        else instant.add("taken as when a play began; where it is when it ended, subtract ms_played")
-    )
+    length = length if length and length.is_read else None
+    if name in map(fold_name, ENDS):
+        if length:
+            return _subtract(instant, length)
+        return instant.add("when a play ended: without a length it is taken as when it began")
+    if length and name not in map(fold_name, BEGINS):
+        return instant.add("taken as when a play began; where it is when it ended, subtract ms_played")
+    return instant
 
 
 def _subtract(ended: Mapped, length: Mapped) -> Mapped:
@@ -215,8 +211,8 @@ def _find_name(
 
 
 def _list_named(head: FileHead, candidates: Sequence[str]) -> list[str]:
-    byletters_of = {letters_of(name): name for name in reversed(head.columns)}
-    return [byletters_of[key] for each in candidates if (key := letters_of(each)) in byletters_of]
+    by_folded_name = {fold_name(name): name for name in reversed(head.columns)}
+    return [by_folded_name[key] for each in candidates if (key := fold_name(each)) in by_folded_name]
 
 
 def _column(name: str) -> str:
