@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
@@ -64,6 +64,18 @@ NOTATIONS = (
 def list_texts(values: Iterable[Any]) -> list[str]:
     """As SQL has them: of numbers and texts; a truth value or a span of time is neither."""
     return [str(value).strip() for value in values if type(value) in (str, int, float, Decimal)]
+
+
+def map_unread(
+    column: str, values: Sequence[Any], has: Callable[[Sequence[Any]], bool], what: str
+) -> Mapped | None:
+    """The column as it is, where no value is seen or most are none of `what`, by `has`; None where they are."""
+    if not values:
+        return Mapped(column, "no value was seen in it")
+    if has(values):
+        return None
+    problem = next(value for value in values if not has([value]))
+    return Mapped(column, f"no {what} were seen in it; seen: {problem}", is_read=False)
 
 
 def trim(column: str, values: Iterable[Any]) -> str:

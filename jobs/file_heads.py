@@ -23,6 +23,7 @@ from jobs.file_starts import SEPARATOR_LINE
 from jobs.json_lists import RecordLists, find_record_lists
 from jobs.parquet_files import filesystem_of_listed
 from jobs.quoted_lines import are_parts_of_names, cut, find_width, hides_rows
+from segue.errors import list_names
 
 HEAD_BYTES = 2**20
 PARQUET_BUFFER = 2**16
@@ -33,7 +34,6 @@ NO_COLUMNS = (
     'columns are separated by something else, one with separator = "...")'
 )
 # The last is that of the Million Song Dataset.
-SHOWN = 5
 SEPARATORS = (",", "\t", ";", "|", "::", "<SEP>")
 LONG_RECORDS = (
     'values go on over line ends in quotes. If quotes are parts of values, write quote = "" instead'
@@ -190,10 +190,9 @@ def _read_json(path: str, text: str, layout: _Layout) -> FileHead | None:
 
 
 def _describe_alike(names: Sequence[str]) -> str:
-    listed = ", ".join(names[:SHOWN]) + (f" and {len(names) - SHOWN} more" if len(names) > SHOWN else "")
     return (
-        f"a JSON document of {len(names)} lists of one kind: {listed} (write a record a line, with the name of its "
-        f'list in each; or for one list alone a source file with records = "{names[0]}[]")'
+        f"a JSON document of {len(names)} lists of one kind: {list_names(names, 5)} (write a record a line, with the "
+        f'name of its list in each; or for one list alone a source file with records = "{names[0]}[]")'
     )
 
 

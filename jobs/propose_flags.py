@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from jobs.column_values import Mapped
+from jobs.column_values import Mapped, map_unread
 
 # What a cast of SQL reads.
 _FLAG = re.compile(r"true|t|yes|y|1|false|f|no|n|0", re.IGNORECASE)
@@ -20,11 +20,8 @@ def has_flags(values: Sequence[Any]) -> bool:
 
 
 def map_flag(column: str, values: Sequence[Any]) -> Mapped:
-    if not values:
-        return Mapped(column, "no value was seen in it")
-    if not has_flags(values):
-        problem = next(value for value in values if not has_flags([value]))
-        return Mapped(column, f"no truth values were seen in it; seen: {problem}", is_read=False)
+    if unread := map_unread(column, values, has_flags, "truth values"):
+        return unread
     if any(map(_FLOAT.fullmatch, _list_texts(values))):
         numbers = f"try_cast(try_cast({column} as double) as boolean)"
         return Mapped(numbers, "1.0 is read as true")

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from jobs.column_values import Mapped
+from jobs.column_values import Mapped, map_unread
 from jobs.propose_instants import DIGITS_OF_DAY
 
 _PARTIAL = re.compile(r"\d{4}(-\d{1,2}(-\d{1,2}([T ]\d.*)?)?)?", re.ASCII)
@@ -22,10 +22,7 @@ def has_releases(values: Sequence[Any]) -> bool:
 
 
 def map_release(column: str, values: Sequence[Any]) -> Mapped:
-    if not values:
-        return Mapped(column, "no value was seen in it")
-    if not has_releases(values):
-        problem = next(value for value in values if not has_releases([value]))
-        return Mapped(column, f"no dates such as 1994-05-02 were seen in it; seen: {problem}", is_read=False)
+    if unread := map_unread(column, values, has_releases, "dates such as 1994-05-02"):
+        return unread
     marked = [value for value in values if _DIGITS.fullmatch(str(value).strip())]
     return Mapped(_MARK.format(column), "19940502 is read as 1994-05-02") if marked else Mapped(column)

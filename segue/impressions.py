@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import UTC, date, datetime, time
 
 import numpy as np
@@ -147,18 +147,17 @@ def _read(snapshot: Snapshot, names: Sequence[str], days: tuple[date, date] | No
         _check_spans(requests, begin, end)
         return rows
     # a request at midnight has rows on two days; which is its own is only known with both
-    near = _list_files(snapshot, days, 1)
+    first, last = (to_midnight(day) // DAY for day in days)
+    near = list_files(snapshot, range(first - 1, last + 2))
     # and one whose other rows lie a day further off, or whose id is used again each day, would be cut unseen
     read = {file.path for file in near}
-    around = [file for file in _list_files(snapshot, days, 2) if file.path not in read]
+    around = [f for f in list_files(snapshot, range(first - 2, last + 3)) if f.path not in read]
     return _keep_requests(snapshot.read(near, names), snapshot.read(around, [REQUEST, AT]), *days)
 
 
-def _list_files(snapshot: Snapshot, days: tuple[date, date], margin: int) -> list[DataFile]:
-    """Of these days, and of so many on either side."""
-    # as numbers, which go on where the calendar ends
-    first, last = (day.toordinal() for day in days)
-    return [f for f in snapshot.files if first - margin <= f.partition["ds"].toordinal() <= last + margin]
+def list_files(snapshot: Snapshot, days: Collection[int]) -> list[DataFile]:
+    """Of days, each as days since 1970: numbers go on where the calendar of Python ends."""
+    return [file for file in snapshot.files if to_midnight(file.partition["ds"]) // DAY in days]
 
 
 def _keep_requests(rows: pa.Table, around: pa.Table, first: date, last: date) -> pa.Table:

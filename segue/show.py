@@ -79,7 +79,7 @@ def format_json_lines(rows: Iterable[Mapping[str, Any]]) -> str:
 
 
 def format_json(value: Any) -> str:
-    return json.dumps(to_json_value(value), ensure_ascii=False, allow_nan=False)
+    return json.dumps(_to_json_value(value), ensure_ascii=False, allow_nan=False)
 
 
 def cut(cell: str, longest: int | None) -> str:
@@ -112,11 +112,11 @@ def _cell_width(cell: str) -> int:
     return sum(2 if east_asian_width(character) in "WF" else 1 for character in cell)
 
 
-def to_json_value(value: Any) -> Any:
+def _to_json_value(value: Any) -> Any:
     if isinstance(value, Mapping):
-        return {name: to_json_value(each) for name, each in value.items()}
+        return {name: _to_json_value(each) for name, each in value.items()}
     if isinstance(value, list):
-        return [to_json_value(each) for each in value]
+        return [_to_json_value(each) for each in value]
     if isinstance(value, date):  # a datetime is one too
         return value.isoformat()
     # json.dumps writes NaN and Infinity, which no strict parser reads

@@ -33,7 +33,7 @@ class Store:
     """One release. Make one with `segue.open`."""
 
     def __init__(self, root: Root, release: Release) -> None:
-        # tables are opened when they are asked for: by then, or in a worker, another folder may be the working one
+        # tables are opened when they are read: by then, or in a worker, another folder may be the working one
         self.root = make_absolute(root)
         self._release = release
         self._snapshots: dict[str, Snapshot] = {}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
@@ -12,11 +12,11 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from segue.errors import UsageError
-from segue.impressions import AT, CENSORED, DAY, KEY, RIPE, STATUSES, status_name, to_midnight
+from segue.impressions import AT, CENSORED, DAY, KEY, RIPE, STATUSES, list_files, status_name, to_midnight
 from segue.instants import AGES, round_instants, to_micros
 from segue.keys import read_texts, to_text
 from segue.lookup import Ints
-from segue.storage import DataFile, Snapshot
+from segue.storage import Snapshot
 
 TAKEN = "taken"
 _MILLISECOND = timedelta(milliseconds=1)
@@ -129,7 +129,7 @@ def _read_taken(attributions: Snapshot, at: Ints, within: int, rule: str | None)
         return pa.array([], pa.large_string())
     # a row lies under the day of the play
     days = range(int(at.min()) // DAY, (int(at.max()) + within) // DAY + 1)
-    rows = attributions.read(_list_files(attributions, days), ["rule_id", KEY, "delay_ms"])
+    rows = attributions.read(list_files(attributions, days), ["rule_id", KEY, "delay_ms"])
     in_time = pc.less(rows["delay_ms"], within // 1_000)
     of_rule = in_time if rule is None else pc.and_(in_time, pc.equal(rows["rule_id"], rule))
     return _to_set(rows.filter(of_rule)[KEY])
@@ -137,7 +137,7 @@ def _read_taken(attributions: Snapshot, at: Ints, within: int, rule: str | None)
 
 def _check_rule(attributions: Snapshot, rule: str | None) -> None:
     """Raises UsageError for a rule that the table does not have, or where it has several and none is named."""
-    # of all days: on some a rule may have led to nothing, and what is asked of them is the same question
+    # of all days: on some a rule may have led to nothing, and yet their labels are by one of several
     batches = attributions.batches(attributions.files, ["rule_id"])
     rules = sorted({each for batch in batches for each in batch["rule_id"].unique().to_pylist() if each})
     if rule is None and len(rules) > 1:
@@ -152,14 +152,9 @@ def _check_rule(attributions: Snapshot, rule: str | None) -> None:
 def find_known(rows: pa.Table, snapshot: Snapshot) -> NDArray[np.bool_]:
     """Whether a table of impressions has each of these: of others nobody can say what they led to."""
     days = set((np.unique(round_instants(rows[AT])[0] // DAY)).tolist())
-    ids = snapshot.read(_list_files(snapshot, days), [KEY])[KEY]
+    ids = snapshot.read(list_files(snapshot, days), [KEY])[KEY]
     known: NDArray[np.bool_] = pc.is_in(read_texts(rows, KEY, "the rows"), _to_set(ids)).to_numpy()
     return known
-
-
-def _list_files(snapshot: Snapshot, days: Collection[int]) -> list[DataFile]:
-    """Of days, each as days since 1970: an instant can lie beyond the calendar of Python."""
-    return [file for file in snapshot.files if to_midnight(file.partition["ds"]) // DAY in days]
 
 
 def _to_set(ids: pa.ChunkedArray) -> pa.Array:

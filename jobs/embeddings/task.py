@@ -76,7 +76,7 @@ class _Training:
         sequences = read_sequences(plan.scratch, self.vocabulary.plays, self.settings.pairs, share)
         self.corpus, held_out = sequences
         self.pairs = held_out.pairs
-        # the first of the pairs: those that the parent may be asked as well
+        # the first of the pairs: those that the parent did not learn either
         self.common_pairs = self.pairs.first(held_out.count_below(plan.parent_share))
         # a track whose every play is held out, or stands alone in its session, has nothing to be learned from
         self.learned = np.flatnonzero(self.corpus.count_tokens())

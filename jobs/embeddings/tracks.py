@@ -83,7 +83,7 @@ class Tracks:
 
 @dataclass(frozen=True)
 class HeldOut:
-    """What is asked of a space, and the share of all sequences whose last track was not learned."""
+    """The pairs that a space is measured by, and the share of all sequences whose last track was not learned."""
 
     pairs: Pairs
     share: float
